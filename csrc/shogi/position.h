@@ -1,0 +1,129 @@
+// One position, packed into 17 words and always seen by the side to move (the mover), who plays
+// towards rank 1. For white to move the board is turned by 180 degrees.
+#pragma once
+
+#include "shogi/bitboard.h"
+#include "shogi/piece.h"
+
+namespace keisei::shogi {
+
+constexpr int kPositionWords = 17;
+
+// A hand is one word of counts: pawn 5 bits, lance, knight, silver 3, bishop, rook 2, gold 3.
+KEISEI_HD constexpr int hand_shift(int kind) {
+    constexpr int kShift[] = {0, 0, 5, 8, 11, 14, 16, 18};
+    return kShift[kind];
+}
+KEISEI_HD constexpr uint32_t hand_bits(int kind) {
+    constexpr uint32_t kBits[] = {0, 31, 7, 7, 7, 3, 3, 7};
+    return kBits[kind];
+}
+constexpr uint32_t kHandMask = (1u << 21) - 1;
+// hand[0] also carries how often the position occurred before in its game, and who moves.
+constexpr int kOccurrenceShift = 28;
+constexpr uint32_t kOccurrenceMask = 3u << kOccurrenceShift;
+constexpr uint32_t kWhiteToMove = 1u << 31;
+
+struct Position {
+    Bitboard own;      // the mover's pieces
+    Bitboard kind[4];  // bit planes of the Kind on each square; 0 is empty
+    uint32_t hand[2];  // the mover's, the opponent's
+
+    KEISEI_HD Bitboard occupied() const { return kind[0] | kind[1] | kind[2] | kind[3]; }
+
+    // Both sides' pieces of a kind.
+    KEISEI_HD Bitboard pieces(int k) const {
+        Bitboard out;
+        for (int w = 0; w < 3; ++w) {
+            const uint32_t b0 = (k & 1) ? kind[0].word[w] : ~kind[0].word[w];
+            const uint32_t b1 = (k & 2) ? kind[1].word[w] : ~kind[1].word[w];
+            const uint32_t b2 = (k & 4) ? kind[2].word[w] : ~kind[2].word[w];
+            const uint32_t b3 = (k & 8) ? kind[3].word[w] : ~kind[3].word[w];
+            out.word[w] = b0 & b1 & b2 & b3 & kWordMask;
+        }
+        return out;
+    }
+
+    KEISEI_HD int kind_at(int square) const {
+        const int w = square / kWordBits;
+        const int bit = square - w * kWordBits;
+        int out = 0;
+        for (int i = 0; i < 4; ++i) {
+            const uint32_t bits = w == 0   ? kind[i].word[0]
+                                  : w == 1 ? kind[i].word[1]
+                                           : kind[i].word[2];
+            out |= static_cast<int>((bits >> bit) & 1u) << i;
+        }
+        return out;
+    }
+
+    KEISEI_HD bool white_to_move() const { return (hand[0] & kWhiteToMove) != 0; }
+    KEISEI_HD int occurrence() const {
+        return static_cast<int>((hand[0] & kOccurrenceMask) >> kOccurrenceShift);
+    }
+    // side 0 is the mover, 1 the opponent.
+    KEISEI_HD int hand_count(int side, int k) const {
+        return static_cast<int>((hand[side] >> hand_shift(k)) & hand_bits(k));
+    }
+};
+static_assert(sizeof(Position) == kPositionWords * sizeof(uint32_t));
+
+// Counts from 3 on are kept as 3: the fourth occurrence ends the game.
+KEISEI_HD Position with_occurrence(Position position, int times_before) {
+    const uint32_t capped = times_before > 3 ? 3u : static_cast<uint32_t>(times_before);
+    position.hand[0] = (position.hand[0] & ~kOccurrenceMask) | (capped << kOccurrenceShift);
+    return position;
+}
+
+// Puts a piece (EMPTY: nothing) on a square, whatever stood there.
+KEISEI_HD void put(Position& position, int square, int kind, bool own) {
+    const Bitboard bit = Bitboard::square(square);
+    position.own = own && kind != EMPTY ? position.own | bit : position.own & ~bit;
+    for (int i = 0; i < 4; ++i) {
+        position.kind[i] = ((kind >> i) & 1) ? position.kind[i] | bit : position.kind[i] & ~bit;
+    }
+}
+
+KEISEI_HD void set_hand_count(Position& position, int side, int kind, int count) {
+    const uint32_t field = hand_bits(kind) << hand_shift(kind);
+    position.hand[side] = (position.hand[side] & ~field) |
+                          (static_cast<uint32_t>(count) << hand_shift(kind));
+}
+
+// The same board with the other side to move, seen by that side; its occurrence is 0.
+KEISEI_HD Position turned(const Position& position) {
+    Position out;
+    out.own = turned(position.occupied() & ~position.own);
+    for (int i = 0; i < 4; ++i) out.kind[i] = turned(position.kind[i]);
+    const uint32_t turn = (position.hand[0] & kWhiteToMove) ^ kWhiteToMove;
+    out.hand[0] = (position.hand[1] & kHandMask) | turn;
+    out.hand[1] = position.hand[0] & kHandMask;
+    return out;
+}
+
+KEISEI_HD Position empty_board() {
+    Position out;
+    out.own = Bitboard::none();
+    for (int i = 0; i < 4; ++i) out.kind[i] = Bitboard::none();
+    out.hand[0] = out.hand[1] = 0;
+    return out;
+}
+
+// The even game's start position, black to move.
+inline Position startpos() {
+    constexpr Kind kBackRank[] = {LANCE, KNIGHT, SILVER, GOLD, KING, GOLD, SILVER, KNIGHT, LANCE};
+    Position out = empty_board();
+    for (int file = 0; file < kFiles; ++file) {
+        put(out, make_square(file, 8), kBackRank[file], true);
+        put(out, make_square(file, 6), PAWN, true);
+        put(out, make_square(file, 2), PAWN, false);
+        put(out, make_square(file, 0), kBackRank[file], false);
+    }
+    put(out, make_square(1, 7), ROOK, true);
+    put(out, make_square(7, 7), BISHOP, true);
+    put(out, make_square(7, 1), ROOK, false);
+    put(out, make_square(1, 1), BISHOP, false);
+    return out;
+}
+
+}  // namespace keisei::shogi
