@@ -79,7 +79,7 @@ KEISEI_HD Bitboard turned(const Bitboard& a) {
              reverse_bits(a.word[0]) >> kUnused}};
 }
 
-// All nine squares of each file that holds a member; at most one member a file is not required.
+// All nine squares of every file that holds a member.
 KEISEI_HD Bitboard whole_files(const Bitboard& a) {
     constexpr uint32_t kTop = rank_bits(8);
     constexpr uint32_t kLow = kWordMask ^ kTop;
