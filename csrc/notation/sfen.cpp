@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "notation/quote.h"
-#include "shogi/attacks.h"
+#include "shogi/legal.h"
 
 namespace keisei::notation {
 namespace {
@@ -19,16 +19,26 @@ constexpr std::array<const char*, 9> kNames = {"",       "pawn", "lance", "knigh
 constexpr std::array<Kind, kHandKinds> kHandOrder = {ROOK,   BISHOP, GOLD, SILVER,
                                                      KNIGHT, LANCE,  PAWN};
 
-[[noreturn]] void fail(const std::string& what) { throw std::invalid_argument("sfen: " + what); }
+[[noreturn]] void fail(const std::string& what) {
+    throw std::invalid_argument("sfen: " + what);
+}
 
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
-bool is_white_letter(char c) { return c >= 'a' && c <= 'z'; }
-char upper(char c) { return is_white_letter(c) ? static_cast<char>(c - 'a' + 'A') : c; }
+bool is_digit(char c) {
+    return c >= '0' && c <= '9';
+}
+bool is_white_letter(char c) {
+    return c >= 'a' && c <= 'z';
+}
+char upper(char c) {
+    return is_white_letter(c) ? static_cast<char>(c - 'a' + 'A') : c;
+}
 char letter(int plain, bool white) {
     const char c = kLetters[static_cast<std::size_t>(plain)];
     return white ? static_cast<char>(c - 'A' + 'a') : c;
 }
-const char* side_name(bool white) { return white ? "white" : "black"; }
+const char* side_name(bool white) {
+    return white ? "white" : "black";
+}
 
 // The plain kind that a letter names, EMPTY if it names none.
 int kind_of_letter(char c) {
@@ -37,11 +47,14 @@ int kind_of_letter(char c) {
 }
 
 std::string name_of(int kind) {
-    return kind > KING ? std::string("promoted ") + kNames[static_cast<std::size_t>(unpromoted(kind))]
-                       : kNames[static_cast<std::size_t>(kind)];
+    return kind > KING
+               ? std::string("promoted ") + kNames[static_cast<std::size_t>(unpromoted(kind))]
+               : kNames[static_cast<std::size_t>(kind)];
 }
 
-std::string number(int n) { return std::to_string(n); }
+std::string number(int n) {
+    return std::to_string(n);
+}
 
 std::string plural(int n, const std::string& noun) {
     return number(n) + " " + noun + (n == 1 ? "" : "s");
@@ -57,7 +70,8 @@ std::vector<std::string_view> split(std::string_view text, char separator) {
     }
 }
 
-// In all that follows up to `parse_sfen`, `own` means black: the position is built as black sees it.
+// In all that follows up to `parse_sfen`, `own` means black: the position is built as black sees
+// it.
 
 void parse_rank(std::string_view text, int rank, Position& position) {
     const std::string where = "rank " + number(rank + 1) + " (" + quote(text) + ")";
@@ -85,8 +99,8 @@ void parse_rank(std::string_view text, int rank, Position& position) {
             fail(where + " has a promoted " + name_of(plain) + ", which does not exist");
         }
         if (squares < kFiles) {
-            put(position, make_square(kFiles - 1 - squares, rank),
-                plus ? promoted(plain) : plain, !is_white_letter(text[i]));
+            put(position, make_square(kFiles - 1 - squares, rank), plus ? promoted(plain) : plain,
+                !is_white_letter(text[i]));
         }
         ++squares;
     }
@@ -172,8 +186,8 @@ void check_piece_counts(const Position& position) {
         if (can_promote(kind)) total += position.pieces(promoted(kind)).count();
         total += position.hand_count(0, kind) + position.hand_count(1, kind);
         if (total > set_size(kind)) {
-            fail(plural(total, name_of(kind)) + " on the board and in the hands, expected at most " +
-                 number(set_size(kind)));
+            fail(plural(total, name_of(kind)) +
+                 " on the board and in the hands, expected at most " + number(set_size(kind)));
         }
     }
 }
@@ -279,8 +293,7 @@ Position parse_sfen(std::string_view sfen, int* move_number, bool tsume) {
     const Position other = turned(position);
     if (in_check(white_to_move ? position : other)) {
         const bool white = !white_to_move;
-        const Bitboard king =
-            position.pieces(KING) & (white ? ~position.own : position.own);
+        const Bitboard king = position.pieces(KING) & (white ? ~position.own : position.own);
         fail(std::string(side_name(white)) + "'s king on " + square_name(king.lowest()) +
              " is in check though it is " + side_name(white_to_move) + "'s move");
     }
