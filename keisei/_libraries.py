@@ -1,0 +1,44 @@
+"""Where the native parts lie, and loading the ops library into torch.
+
+They lie beside the generated module ``keisei._build``, not beside this file: in an editable install
+the two are different folders.
+"""
+
+from functools import cache
+from pathlib import Path
+
+from keisei import _build
+
+OPS = "libkeisei_ops.so"
+OPS_CUDA = "libkeisei_ops_cuda.so"
+
+
+def folder() -> Path:
+    """The folder that CMake installed into: the libraries, and ``bin/keisei_play``."""
+    return Path(_build.__file__).parent
+
+
+@cache
+def load_ops() -> None:
+    """Register ``torch.ops.keisei``: for the CPU, and for CUDA where torch and keisei have it.
+
+    Raises:
+        ImportError: The library was not built.
+        OSError: The library does not load.
+    """
+    import torch
+
+    library = folder() / OPS
+    if not library.is_file():
+        raise ImportError(f"{library}: expected the ops library, found no such file")
+    torch.ops.load_library(str(library))
+    if _build.CUDA_KERNELS and torch.version.cuda is not None:
+        torch.ops.load_library(str(folder() / OPS_CUDA))
+
+
+def require_cuda_kernels() -> None:
+    """Raise RuntimeError, with the reason, if this keisei was built without CUDA kernels."""
+    if not _build.CUDA_KERNELS:
+        raise RuntimeError(
+            f"device: this keisei was built without CUDA kernels ({_build.CUDA_REASON})"
+        )
