@@ -49,13 +49,11 @@ std::string explain(const Position& position, const Move& move) {
     return in_check(position) ? "the king is in check" : "";
 }
 
-}  // namespace
-
-int parse_usi_move(const Position& position, std::string_view usi) {
-    const bool white = position.white_to_move();
+// Reads the text alone; the move need not be possible.
+Move parse_move(const Position& position, std::string_view usi) {
     const auto mover_square = [&](std::string_view text) {
         const int square = parse_square(text, usi);
-        return static_cast<int8_t>(white ? turned(square) : square);
+        return static_cast<int8_t>(position.white_to_move() ? turned(square) : square);
     };
     if (usi.size() < 4 || usi.size() > 5) malformed(usi);
     Move move{};
@@ -65,19 +63,35 @@ int parse_usi_move(const Position& position, std::string_view usi) {
         if (usi.size() != 4 || kind == 0 || kind == std::string_view::npos) malformed(usi);
         move.from = -1;
         move.kind = static_cast<uint8_t>(kind);
-    } else {
-        move.from = mover_square(usi.substr(0, 2));
-        move.promote = usi.size() == 5;
-        if (move.promote && usi[4] != '+') malformed(usi);
-        move.kind = static_cast<uint8_t>(position.kind_at(move.from));
+        return move;
     }
+    move.from = mover_square(usi.substr(0, 2));
+    move.promote = usi.size() == 5;
+    if (move.promote && usi[4] != '+') malformed(usi);
+    move.kind = static_cast<uint8_t>(position.kind_at(move.from));
+    return move;
+}
+
+// -1 if the move is not legal.
+int legal_label(const Position& position, const Move& move) {
     const int label = label_of_move(move);
+    if (label < 0 || !is_legal(position, label)) return -1;
     // A legal label may still name another piece: the one nearest behind its destination.
-    if (label < 0 || !is_legal(position, label) ||
-        move_of_label(position, label).from != move.from) {
-        illegal(position, usi, explain(position, move));
-    }
+    return move_of_label(position, label).from == move.from ? label : -1;
+}
+
+}  // namespace
+
+int parse_usi_move(const Position& position, std::string_view usi) {
+    const Move move = parse_move(position, usi);
+    const int label = legal_label(position, move);
+    if (label < 0) illegal(position, usi, explain(position, move));
     return label;
+}
+
+std::optional<int> find_usi_move(const Position& position, std::string_view usi) {
+    const int label = legal_label(position, parse_move(position, usi));
+    return label < 0 ? std::nullopt : std::optional<int>(label);
 }
 
 std::string to_usi(const Position& position, int label) {

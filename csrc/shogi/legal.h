@@ -84,11 +84,8 @@ KEISEI_HD KingSafety king_safety(const Position& position, const Movers& mine,
 template <int D>
 KEISEI_HD Bitboard free_along(const KingSafety& safety) {
     constexpr int kLine = line_of(D);
-    Bitboard held = Bitboard::none();
-    for (int line = 0; line < 4; ++line) {
-        if (line != kLine) held = held | safety.pinned[line];
-    }
-    return ~held;
+    return ~(safety.pinned[(kLine + 1) & 3] | safety.pinned[(kLine + 2) & 3] |
+             safety.pinned[(kLine + 3) & 3]);
 }
 
 KEISEI_HD Bitboard pinned_at_all(const KingSafety& safety) {
