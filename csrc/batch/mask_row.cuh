@@ -1,0 +1,52 @@
+// One warp reads one packed mask, three words a lane (the last lanes fewer or none).
+#pragma once
+
+#include <cstdint>
+
+#include "shogi/legal.h"
+
+namespace keisei::batch {
+
+constexpr int kWarp = 32;
+constexpr unsigned kWholeWarp = 0xffffffffu;
+constexpr int kWordsPerLane = 3;
+static_assert(kWarp * kWordsPerLane >= shogi::kMaskWords);
+
+// Which word of the mask is a lane's i-th. In order, lower lanes hold lower labels; spread, the
+// words of a drop's plane, the full ones, fall to different lanes.
+enum class LaneWords { in_order, spread };
+
+template <LaneWords kWords>
+__device__ int word_of_lane(int lane, int i) {
+    return kWords == LaneWords::in_order ? lane * kWordsPerLane + i : lane + i * kWarp;
+}
+
+struct MaskRow {
+    uint32_t word[kWordsPerLane];
+    uint32_t before;  // legal labels in the lanes below
+    uint32_t here;    // legal labels in this lane
+    uint32_t count;   // legal labels in the row, the same in every lane
+};
+
+template <LaneWords kWords>
+__device__ MaskRow read_mask_row(const uint32_t* row, int lane) {
+    MaskRow out;
+    out.here = 0;
+#pragma unroll
+    for (int i = 0; i < kWordsPerLane; ++i) {
+        const int w = word_of_lane<kWords>(lane, i);
+        out.word[i] = w < shogi::kMaskWords ? row[w] : 0;
+        out.here += __popc(out.word[i]);
+    }
+    uint32_t up_to_here = out.here;
+#pragma unroll
+    for (int distance = 1; distance < kWarp; distance *= 2) {
+        const uint32_t below = __shfl_up_sync(kWholeWarp, up_to_here, distance);
+        if (lane >= distance) up_to_here += below;
+    }
+    out.before = up_to_here - out.here;
+    out.count = __shfl_sync(kWholeWarp, up_to_here, kWarp - 1);
+    return out;
+}
+
+}  // namespace keisei::batch
