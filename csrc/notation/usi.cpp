@@ -19,8 +19,11 @@ constexpr std::string_view kDropLetters = " PLNSBRG";  // by Kind
 }
 
 [[noreturn]] void illegal(const Position& position, std::string_view usi, const std::string& why) {
-    throw std::invalid_argument("move: " + quote(usi) + " is not legal" +
-                                (why.empty() ? "" : ": " + why) + " in " + to_sfen(position, 1));
+    // Without the move number, which a position does not know.
+    std::string where = to_sfen(position, 1);
+    where.resize(where.rfind(' '));
+    throw std::invalid_argument("move: " + quote(usi) + " is not legal in '" + where + "'" +
+                                (why.empty() ? "" : ": " + why));
 }
 
 int parse_square(std::string_view text, std::string_view usi) {
