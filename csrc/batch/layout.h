@@ -1,0 +1,58 @@
+// How many games lie in memory. The live state is word-major (word w of game g at [w][g]), so that
+// neighbouring threads read neighbouring addresses; rollout rows are position-major ([g][w]).
+#pragma once
+
+#include "shogi/legal.h"
+
+namespace keisei::batch {
+
+using shogi::kMaskWords;
+using shogi::kPositionWords;
+
+// Packed positions in either layout.
+struct PositionsView {
+    const int32_t* words;
+    int64_t game_stride;
+    int64_t word_stride;
+};
+
+KEISEI_HD shogi::Position load_position(const PositionsView& view, int64_t game) {
+    const int32_t* const at = view.words + game * view.game_stride;
+    const auto word = [&](int w) { return static_cast<uint32_t>(at[w * view.word_stride]); };
+    shogi::Position out;
+    for (int w = 0; w < 3; ++w) out.own.word[w] = word(w);
+    for (int i = 0; i < 4; ++i) {
+        for (int w = 0; w < 3; ++w) out.kind[i].word[w] = word(3 + 3 * i + w);
+    }
+    out.hand[0] = word(15);
+    out.hand[1] = word(16);
+    return out;
+}
+
+KEISEI_HD void store_position(int32_t* words, int64_t game_stride, int64_t word_stride,
+                              int64_t game, const shogi::Position& position) {
+    int32_t* const at = words + game * game_stride;
+    const auto store = [&](int w, uint32_t value) {
+        at[w * word_stride] = static_cast<int32_t>(value);
+    };
+    for (int w = 0; w < 3; ++w) store(w, position.own.word[w]);
+    for (int i = 0; i < 4; ++i) {
+        for (int w = 0; w < 3; ++w) store(3 + 3 * i + w, position.kind[i].word[w]);
+    }
+    store(15, position.hand[0]);
+    store(16, position.hand[1]);
+}
+
+// Rows of the `progress` tensor, int32 [4, games].
+enum ProgressRow : int {
+    PLY = 0,         // moves since the game's start
+    CLOCK = 1,       // moves that this slot has ever seen; counts on over resets
+    CHECK_RUNS = 2,  // moves in a row that gave check: mover's low 16 bits, opponent's high 16
+    PENDING = 3,     // 1: the last move reached the move limit, the next step only resets
+};
+constexpr int kProgressRows = 4;
+
+// A row of `starts`: a packed position, then its legal mask.
+constexpr int kStartWords = kPositionWords + kMaskWords;
+
+}  // namespace keisei::batch

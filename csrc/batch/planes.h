@@ -1,0 +1,38 @@
+// The feature planes of many positions, in the network's dtype and memory format.
+#pragma once
+
+#include "batch/layout.h"
+#include "shogi/planes.h"
+
+namespace keisei::batch {
+
+enum class PlaneType { float32, float64, float16, bfloat16 };
+
+struct PlanesArgs {
+    PositionsView positions;
+    void* planes;        // [games, 121, 9 files, 9 ranks], or [games, 9, 9, 121] if channels_last
+    PlaneType type;
+    bool channels_last;
+    int64_t games;
+};
+
+constexpr int kPlaneElements = shogi::kFeaturePlanes * shogi::kSquares;
+
+// 0 or 1: element i of one position's planes in memory order.
+KEISEI_HD uint32_t plane_element(const shogi::Bitboard* planes, int i, bool channels_last) {
+    const int outer = i / (channels_last ? shogi::kFeaturePlanes : shogi::kSquares);
+    const int inner = i - outer * (channels_last ? shogi::kFeaturePlanes : shogi::kSquares);
+    const int plane = channels_last ? inner : outer;
+    const int square = channels_last ? outer : inner;
+    const int word = square / shogi::kWordBits;
+    return (planes[plane].word[word] >> (square - word * shogi::kWordBits)) & 1u;
+}
+
+// The bits of 1 in the 16-bit types; 0 is 0 in all of them.
+constexpr uint16_t kFloat16One = 0x3c00;
+constexpr uint16_t kBfloat16One = 0x3f80;
+
+void planes_cpu(const PlanesArgs& args, int64_t begin, int64_t end);
+void planes_cuda(const PlanesArgs& args, void* stream);
+
+}  // namespace keisei::batch
