@@ -18,7 +18,7 @@ void gae_cuda(const GaeArgs& args, void* stream) {
     if (args.games == 0 || args.steps == 0) return;
     gae_kernel<<<blocks_for(args.games, kThreads), kThreads, 0,
                  static_cast<cudaStream_t>(stream)>>>(args);
-    check_launch("gae");
+    check_launch("gae_kernel");
 }
 
 }  // namespace keisei::batch

@@ -58,7 +58,7 @@ void masked_sample_cuda(const MaskedSampleArgs& args, void* stream) {
     if (args.games == 0) return;
     masked_sample_kernel<<<blocks_for(args.games, kWarps), kWarps * kWarp, 0,
                            static_cast<cudaStream_t>(stream)>>>(args);
-    check_launch("masked_sample");
+    check_launch("masked_sample_kernel");
 }
 
 }  // namespace keisei::batch

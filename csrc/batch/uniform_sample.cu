@@ -40,7 +40,7 @@ void uniform_sample_cuda(const UniformSampleArgs& args, void* stream) {
     if (args.games == 0) return;
     uniform_sample_kernel<<<blocks_for(args.games, kWarps), kWarps * kWarp, 0,
                             static_cast<cudaStream_t>(stream)>>>(args);
-    check_launch("uniform_sample");
+    check_launch("uniform_sample_kernel");
 }
 
 }  // namespace keisei::batch

@@ -43,9 +43,9 @@ __global__ void unpack_mask_kernel(UnpackMaskArgs args) {
 void unpack_mask_cuda(const UnpackMaskArgs& args, void* stream) {
     if (args.games == 0) return;
     const int64_t bytes = args.games * shogi::kLabels;
-    unpack_mask_kernel<<<blocks_for(bytes, int64_t{kThreads} * kBytes), kThreads, 0,
+    unpack_mask_kernel<<<blocks_for(bytes, kThreads * kBytes), kThreads, 0,
                          static_cast<cudaStream_t>(stream)>>>(args);
-    check_launch("unpack_mask");
+    check_launch("unpack_mask_kernel");
 }
 
 }  // namespace keisei::batch

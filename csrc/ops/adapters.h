@@ -1,0 +1,301 @@
+// From tensors to the pointers that csrc/batch works on: one adapter per op, the same for every
+// device. A Backend is a table of implementations; cpu.cpp and cuda.cpp have one each.
+#pragma once
+
+#include <torch/csrc/stable/c/shim.h>
+#include <torch/csrc/stable/library.h>
+#include <torch/csrc/stable/ops.h>
+#include <torch/headeronly/core/MemoryFormat.h>
+
+#include <optional>
+#include <string_view>
+#include <tuple>
+
+#include "batch/gae.h"
+#include "batch/legal_mask.h"
+#include "batch/masked_sample.h"
+#include "batch/planes.h"
+#include "batch/reset.h"
+#include "batch/step.h"
+#include "batch/uniform_sample.h"
+#include "batch/unpack_mask.h"
+#include "ops/checks.h"
+
+namespace keisei::ops {
+
+using batch::kMaskWords;
+using batch::kPositionWords;
+using shogi::kLabels;
+
+// A string argument, owned. (torch's own conversion to std::string leaks it up to 2.13.)
+class OwnedString {
+   public:
+    explicit OwnedString(StringHandle handle) : handle_(handle) {}
+    OwnedString(const OwnedString&) = delete;
+    OwnedString& operator=(const OwnedString&) = delete;
+    ~OwnedString() { torch_delete_string(handle_); }
+
+    std::string_view view() const {
+        const char* data = nullptr;
+        size_t length = 0;
+        TORCH_ERROR_CODE_CHECK(torch_string_c_str(handle_, &data));
+        TORCH_ERROR_CODE_CHECK(torch_string_length(handle_, &length));
+        return {data, length};
+    }
+
+   private:
+    StringHandle handle_;
+};
+
+inline Tensor empty_beside(const Tensor& tensor, Shape shape, ScalarType dtype) {
+    return torch::stable::new_empty(tensor, {shape.begin(), shape.size()}, dtype);
+}
+
+inline void require_at_least(int64_t value, int64_t least, const char* name) {
+    if (value < least) {
+        throw std::invalid_argument(std::string(name) + ": expected at least " +
+                                    std::to_string(least) + ", got " + std::to_string(value));
+    }
+}
+
+// Runs of checking moves are counted in 16 bits.
+constexpr int64_t kMostPlies = 65535;
+
+// The tensors that `reset` and `step` share. Fills games, start_count and max_plies from the shapes.
+inline batch::State state_of(Arguments& arguments, const Tensor& positions, const Tensor& progress,
+                             const Tensor& history, const Tensor& starts, const Tensor& mask,
+                             int64_t first_game) {
+    using enum ScalarType;
+    require_at_least(first_game, 0, "first_game");
+    batch::State state;
+    state.first_game = first_game;
+    state.positions =
+        arguments.write<int32_t>(positions, "positions", Int, {kPositionWords, kGames});
+    const int64_t games = state.games = positions.size(1);
+    state.progress =
+        arguments.write<int32_t>(progress, "progress", Int, {batch::kProgressRows, games});
+    state.history = arguments.write<int64_t>(history, "history", Long, {kHistory, games});
+    const int64_t max_plies = history.size(0) - 1;
+    if (max_plies < 1 || max_plies > kMostPlies) {
+        throw std::invalid_argument("history: expected 2 to " + std::to_string(kMostPlies + 1) +
+                                    " rows (max_plies + 1), got " +
+                                    std::to_string(max_plies + 1));
+    }
+    state.max_plies = static_cast<int32_t>(max_plies);
+    state.starts =
+        arguments.read<int32_t>(starts, "starts", Int, {kStarts, batch::kStartWords});
+    state.start_count = starts.size(0);
+    require_at_least(state.start_count, 1, "starts: number of rows");
+    state.mask = arguments.write<int32_t>(mask, "mask", Int, {games, kMaskWords});
+    return state;
+}
+
+inline batch::PositionsView view_of(Arguments& arguments, const Tensor& positions) {
+    bool word_major = false;
+    const int32_t* words =
+        arguments.read_positions(positions, "positions", kPositionWords, &word_major);
+    return word_major ? batch::PositionsView{words, 1, positions.size(0)}
+                      : batch::PositionsView{words, kPositionWords, 1};
+}
+
+template <typename Backend>
+struct Adapters {
+    static void reset(const Tensor& positions, const Tensor& progress, const Tensor& history,
+                      const Tensor& starts, const Tensor& mask, int64_t first_game) {
+        Arguments arguments(positions);
+        const batch::ResetArgs args{
+            state_of(arguments, positions, progress, history, starts, mask, first_game)};
+        arguments.require_apart();
+        Backend::reset(positions, args);
+    }
+
+    static void step(const Tensor& positions, const Tensor& progress, const Tensor& history,
+                     const Tensor& starts, const Tensor& mask, const Tensor& actions,
+                     const Tensor& reward, const Tensor& ending, const Tensor& valid,
+                     const Tensor& length, const Tensor& error, int64_t first_game,
+                     int64_t max_plies, bool check) {
+        using enum ScalarType;
+        Arguments arguments(positions);
+        batch::StepArgs args;
+        args.state = state_of(arguments, positions, progress, history, starts, mask, first_game);
+        const int64_t games = args.state.games;
+        if (max_plies != args.state.max_plies) {
+            throw std::invalid_argument("max_plies: expected " +
+                                        std::to_string(args.state.max_plies) +
+                                        " (the rows of history less one), got " +
+                                        std::to_string(max_plies));
+        }
+        args.actions = arguments.read<int64_t>(actions, "actions", Long, {games});
+        args.reward = arguments.write<float>(reward, "reward", Float, {games});
+        args.ending = arguments.write<uint8_t>(ending, "ending", Byte, {games});
+        args.valid = arguments.write<bool>(valid, "valid", Bool, {games});
+        args.length = arguments.write<int32_t>(length, "length", Int, {games});
+        args.error = arguments.write<int64_t>(error, "error", Long, {1});
+        arguments.require_apart();
+        if (check) {
+            const int64_t code = Backend::first_illegal(positions, args);
+            if (code != batch::kNoError) {
+                const int label = batch::error_label(code);
+                throw std::invalid_argument(
+                    "actions: game " + std::to_string(batch::error_game(code)) + ": " +
+                    (label == -1 ? "a label out of range" : "label " + std::to_string(label)) +
+                    " is not legal (expected a label of its legal mask; no game has moved)");
+            }
+        }
+        Backend::step(positions, args);
+    }
+
+    static Tensor legal_mask(const Tensor& positions) {
+        Arguments arguments(positions);
+        batch::LegalMaskArgs args;
+        args.positions = view_of(arguments, positions);
+        args.games = positions.size(0);
+        const Tensor mask = empty_beside(positions, {args.games, kMaskWords}, ScalarType::Int);
+        args.mask = static_cast<int32_t*>(mask.data_ptr());
+        Backend::legal_mask(positions, args);
+        return mask;
+    }
+
+    static Tensor unpack_mask(const Tensor& mask) {
+        Arguments arguments(mask);
+        batch::UnpackMaskArgs args;
+        args.mask = arguments.read<uint32_t>(mask, "mask", ScalarType::Int, {kGames, kMaskWords});
+        args.games = mask.size(0);
+        const Tensor legal = empty_beside(mask, {args.games, kLabels}, ScalarType::Bool);
+        args.legal = static_cast<uint8_t*>(legal.data_ptr());
+        Backend::unpack_mask(mask, args);
+        return legal;
+    }
+
+    static Tensor planes(const Tensor& positions, ScalarType dtype, bool channels_last) {
+        using torch::headeronly::MemoryFormat;
+        Arguments arguments(positions);
+        batch::PlanesArgs args;
+        args.positions = view_of(arguments, positions);
+        args.games = positions.size(0);
+        args.channels_last = channels_last;
+        args.type = plane_type(dtype);
+        const int64_t shape[] = {args.games, shogi::kFeaturePlanes, shogi::kFiles, shogi::kRanks};
+        const Tensor planes = torch::stable::empty(
+            {shape, std::size(shape)}, dtype, std::nullopt, positions.device(), std::nullopt,
+            channels_last ? MemoryFormat::ChannelsLast : MemoryFormat::Contiguous);
+        args.planes = planes.data_ptr();
+        Backend::planes(positions, args);
+        return planes;
+    }
+
+    static Tensor uniform_sample(const Tensor& mask, const Tensor& clock, int64_t seed,
+                                 int64_t first_game) {
+        using enum ScalarType;
+        require_at_least(first_game, 0, "first_game");
+        Arguments arguments(mask);
+        batch::UniformSampleArgs args;
+        args.mask = arguments.read<uint32_t>(mask, "mask", Int, {kGames, kMaskWords});
+        args.games = mask.size(0);
+        args.clock = arguments.read<int32_t>(clock, "clock", Int, {args.games});
+        args.seed = static_cast<uint64_t>(seed);
+        args.first_game = first_game;
+        const Tensor action = empty_beside(mask, {args.games}, Long);
+        args.action = static_cast<int64_t*>(action.data_ptr());
+        Backend::uniform_sample(mask, args);
+        return action;
+    }
+
+    static std::tuple<Tensor, Tensor, Tensor> masked_sample(const Tensor& logits,
+                                                            const Tensor& mask,
+                                                            const Tensor& clock, int64_t seed,
+                                                            int64_t first_game, bool greedy) {
+        using enum ScalarType;
+        require_at_least(first_game, 0, "first_game");
+        Arguments arguments(logits);
+        batch::MaskedSampleArgs args;
+        args.logits = arguments.read_logits(logits, "logits", {kGames, kLabels});
+        args.type = logits.scalar_type() == Float  ? batch::LogitType::float32
+                    : logits.scalar_type() == Half ? batch::LogitType::float16
+                                                   : batch::LogitType::bfloat16;
+        args.games = logits.size(0);
+        args.mask = arguments.read<uint32_t>(mask, "mask", Int, {args.games, kMaskWords});
+        args.clock = arguments.read<int32_t>(clock, "clock", Int, {args.games});
+        args.seed = static_cast<uint64_t>(seed);
+        args.first_game = first_game;
+        args.greedy = greedy;
+        const Tensor action = empty_beside(logits, {args.games}, Long);
+        const Tensor log_prob = empty_beside(logits, {args.games}, Float);
+        const Tensor entropy = empty_beside(logits, {args.games}, Float);
+        args.action = static_cast<int64_t*>(action.data_ptr());
+        args.log_prob = static_cast<float*>(log_prob.data_ptr());
+        args.entropy = static_cast<float*>(entropy.data_ptr());
+        Backend::masked_sample(logits, args);
+        return {action, log_prob, entropy};
+    }
+
+    static std::tuple<Tensor, Tensor> gae(const Tensor& values, const Tensor& rewards,
+                                          const Tensor& ending, const Tensor& valid, double gamma,
+                                          double lam, StringHandle form_handle,
+                                          std::optional<Tensor> own) {
+        using enum ScalarType;
+        const OwnedString form(form_handle);
+        Arguments arguments(values);
+        batch::GaeArgs args;
+        args.form = gae_form(form.view());
+        args.values = arguments.read<float>(values, "values", Float, {kStepsAndOne, kGames});
+        args.steps = values.size(0) - 1;
+        args.games = values.size(1);
+        require_at_least(args.steps, 0, "values: number of rows less one");
+        const auto all = {args.steps, args.games};
+        args.rewards = arguments.read<float>(rewards, "rewards", Float, all);
+        args.ending = arguments.read<uint8_t>(ending, "ending", Byte, all);
+        args.valid = arguments.read<uint8_t>(valid, "valid", Bool, all);
+        const bool needs_own = args.form == batch::GaeForm::own_plies;
+        if (needs_own != own.has_value()) {
+            throw std::invalid_argument(needs_own
+                                            ? "own: expected bool " + list_text(all) + ", got None"
+                                            : "own: expected None for a form other than own_plies, "
+                                              "got a tensor");
+        }
+        args.own = needs_own ? arguments.read<uint8_t>(*own, "own", Bool, all) : nullptr;
+        args.gamma = static_cast<float>(gamma);
+        args.lambda = static_cast<float>(lam);
+        const Tensor advantages = empty_beside(values, all, Float);
+        const Tensor returns = empty_beside(values, all, Float);
+        args.advantages = static_cast<float*>(advantages.data_ptr());
+        args.returns = static_cast<float*>(returns.data_ptr());
+        Backend::gae(values, args);
+        return {advantages, returns};
+    }
+
+    static void implement(torch::stable::detail::StableLibrary& m) {
+        m.impl("reset", TORCH_BOX(&Adapters::reset));
+        m.impl("step", TORCH_BOX(&Adapters::step));
+        m.impl("legal_mask", TORCH_BOX(&Adapters::legal_mask));
+        m.impl("unpack_mask", TORCH_BOX(&Adapters::unpack_mask));
+        m.impl("planes", TORCH_BOX(&Adapters::planes));
+        m.impl("uniform_sample", TORCH_BOX(&Adapters::uniform_sample));
+        m.impl("masked_sample", TORCH_BOX(&Adapters::masked_sample));
+        m.impl("gae", TORCH_BOX(&Adapters::gae));
+    }
+
+   private:
+    static batch::PlaneType plane_type(ScalarType dtype) {
+        switch (dtype) {
+            case ScalarType::Float: return batch::PlaneType::float32;
+            case ScalarType::Double: return batch::PlaneType::float64;
+            case ScalarType::Half: return batch::PlaneType::float16;
+            case ScalarType::BFloat16: return batch::PlaneType::bfloat16;
+            default:
+                throw std::invalid_argument(
+                    "dtype: expected float32, float64, float16 or bfloat16, got " +
+                    dtype_text(dtype));
+        }
+    }
+
+    static batch::GaeForm gae_form(std::string_view form) {
+        if (form == "zero_sum") return batch::GaeForm::zero_sum;
+        if (form == "single") return batch::GaeForm::single;
+        if (form == "own_plies") return batch::GaeForm::own_plies;
+        throw std::invalid_argument("form: expected zero_sum, single or own_plies, got " +
+                                    std::string(form));
+    }
+};
+
+}  // namespace keisei::ops

@@ -1,0 +1,74 @@
+// The ops on the CPU: ranges of games, shared among torch's threads.
+#include <algorithm>
+#include <atomic>
+
+#include "ops/adapters.h"
+
+namespace keisei::ops {
+namespace {
+
+// Games a thread takes at least: some ten microseconds of work.
+constexpr int64_t kFewGames = 16;
+constexpr int64_t kManyGames = 256;
+
+template <typename Args>
+void share(int64_t games, int64_t at_least, const Args& args,
+           void (*kernel)(const Args&, int64_t, int64_t)) {
+    torch::stable::parallel_for(0, games, at_least, [&](int64_t begin, int64_t end) {
+        kernel(args, begin, end);
+    });
+}
+
+struct Cpu {
+    static void reset(const Tensor&, const batch::ResetArgs& args) {
+        share(args.state.games, kManyGames, args, batch::reset_cpu);
+    }
+
+    static int64_t first_illegal(const Tensor&, const batch::StepArgs& args) {
+        return batch::first_illegal_cpu(args);
+    }
+
+    static void step(const Tensor&, const batch::StepArgs& args) {
+        std::atomic<int64_t> error{*args.error};
+        torch::stable::parallel_for(0, args.state.games, kFewGames,
+                                    [&](int64_t begin, int64_t end) {
+                                        const int64_t code = batch::step_cpu(args, begin, end);
+                                        int64_t smallest = error.load();
+                                        while (code < smallest &&
+                                               !error.compare_exchange_weak(smallest, code)) {
+                                        }
+                                    });
+        *args.error = error.load();
+    }
+
+    static void legal_mask(const Tensor&, const batch::LegalMaskArgs& args) {
+        share(args.games, kFewGames, args, batch::legal_mask_cpu);
+    }
+
+    static void unpack_mask(const Tensor&, const batch::UnpackMaskArgs& args) {
+        share(args.games, kFewGames, args, batch::unpack_mask_cpu);
+    }
+
+    static void planes(const Tensor&, const batch::PlanesArgs& args) {
+        share(args.games, kFewGames, args, batch::planes_cpu);
+    }
+
+    static void uniform_sample(const Tensor&, const batch::UniformSampleArgs& args) {
+        share(args.games, kManyGames, args, batch::uniform_sample_cpu);
+    }
+
+    static void masked_sample(const Tensor&, const batch::MaskedSampleArgs& args) {
+        share(args.games, kFewGames, args, batch::masked_sample_cpu);
+    }
+
+    static void gae(const Tensor&, const batch::GaeArgs& args) {
+        share(args.games, kFewGames, args, batch::gae_cpu);
+    }
+};
+
+}  // namespace
+}  // namespace keisei::ops
+
+STABLE_TORCH_LIBRARY_IMPL(keisei, CPU, m) {
+    keisei::ops::Adapters<keisei::ops::Cpu>::implement(m);
+}

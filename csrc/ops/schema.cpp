@@ -1,0 +1,24 @@
+// The ops torch sees, torch.ops.keisei.*: names, arguments, and what each may change. An op never
+// returns what it mutates. keisei/ops.py says what the arguments mean.
+#include <torch/csrc/stable/library.h>
+
+STABLE_TORCH_LIBRARY(keisei, m) {
+    m.def(
+        "reset(Tensor(a!) positions, Tensor(b!) progress, Tensor(c!) history, Tensor starts, "
+        "Tensor(d!) mask, int first_game) -> ()");
+    m.def(
+        "step(Tensor(a!) positions, Tensor(b!) progress, Tensor(c!) history, Tensor starts, "
+        "Tensor(d!) mask, Tensor actions, Tensor(e!) reward, Tensor(f!) ending, Tensor(g!) valid, "
+        "Tensor(h!) length, Tensor(i!) error, int first_game, int max_plies, bool check) -> ()");
+    m.def("legal_mask(Tensor positions) -> Tensor");
+    m.def("unpack_mask(Tensor mask) -> Tensor");
+    m.def("planes(Tensor positions, ScalarType dtype, bool channels_last) -> Tensor");
+    m.def(
+        "uniform_sample(Tensor mask, Tensor clock, int seed, int first_game) -> Tensor");
+    m.def(
+        "masked_sample(Tensor logits, Tensor mask, Tensor clock, int seed, int first_game, "
+        "bool greedy) -> (Tensor action, Tensor log_prob, Tensor entropy)");
+    m.def(
+        "gae(Tensor values, Tensor rewards, Tensor ending, Tensor valid, float gamma, float lam, "
+        "str form, Tensor? own) -> (Tensor advantages, Tensor returns)");
+}
