@@ -1,0 +1,1 @@
+"""Network, rollout store and learner."""

@@ -1,0 +1,129 @@
+"""keisei-export: a checkpoint becomes one TorchScript file that plain libtorch can load.
+
+The file holds ``forward(planes [N, 121, 9, 9]) -> (logits [N, 2187], value [N])``, traced in
+float32 and not frozen, so that the program that loads it may cast and move it, and the manifest as
+the extra file ``manifest.json``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import copy
+import json
+import logging
+import sys
+import warnings
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from keisei.core.features import FEATURE_PLANES, LABELS
+from keisei.training.checkpoint import CheckpointError, load_model
+from keisei.utils.files import replacing
+
+POLICY_FORMAT = "keisei-policy"
+POLICY_FORMAT_VERSION = 1
+MANIFEST_FILE = "manifest.json"
+# Outputs of the exported file and of the network it came from; both run the same float32 kernels.
+TOLERANCE = 1e-5
+
+_log = logging.getLogger(__name__)
+
+
+class ExportError(RuntimeError):
+    """The exported file would not have computed what the network computes."""
+
+
+@contextlib.contextmanager
+def _torchscript_is_meant() -> Iterator[None]:
+    """Silences torch's word that TorchScript is deprecated, and nothing else."""
+    with warnings.catch_warnings():
+        for category in (DeprecationWarning, FutureWarning):
+            warnings.filterwarnings(
+                "ignore", message=r"`torch\.jit\.\w+` is deprecated\.", category=category
+            )
+        yield
+
+
+def _example(batch: int) -> Tensor:
+    generator = torch.Generator().manual_seed(batch)
+    return (torch.rand(batch, FEATURE_PLANES, 9, 9, generator=generator) < 0.2).float()
+
+
+def _plain_copy(network: nn.Module) -> nn.Module:
+    network = copy.deepcopy(network).cpu().float().eval()
+    for parameter in network.parameters():
+        parameter.data = parameter.data.contiguous()
+    return network
+
+
+def export_network(network: nn.Module, manifest: Mapping[str, Any], path: str | Path) -> None:
+    """Traces a float32 copy of ``network`` on the CPU and writes it with its manifest.
+
+    The file appears whole or not at all. ``manifest`` is that of a ``model.ckpt``. What was written
+    is loaded again and compared with the network on batches of several sizes before it takes its
+    name; ExportError if they differ.
+    """
+    network = _plain_copy(network)
+    path = Path(path)
+    carried = {key: manifest[key] for key in ("plane_set", "label_set", "step", "config")}
+    own = {
+        "format": POLICY_FORMAT,
+        "format_version": POLICY_FORMAT_VERSION,
+        "torch": torch.__version__,
+        **carried,
+    }
+    with replacing(path) as temporary, torch.no_grad(), _torchscript_is_meant():
+        traced = torch.jit.trace(network, _example(3), check_trace=False)  # type: ignore[no-untyped-call]
+        torch.jit.save(traced, str(temporary), _extra_files={MANIFEST_FILE: json.dumps(own)})
+        extra = {MANIFEST_FILE: ""}
+        loaded = torch.jit.load(str(temporary), _extra_files=extra)  # type: ignore[no-untyped-call]
+        if json.loads(extra[MANIFEST_FILE]) != own:
+            raise ExportError(f"{path}: the manifest did not survive being written")
+        for batch in (1, 3, 8):
+            planes = _example(batch)
+            expected, got = network(planes), loaded(planes)
+            for name, one, other, shape in zip(
+                ("logits", "value"), expected, got, ((batch, LABELS), (batch,)), strict=True
+            ):
+                if tuple(other.shape) != shape or other.dtype != torch.float32:
+                    raise ExportError(
+                        f"{path}: {name}: expected float32 {list(shape)}, "
+                        f"got {other.dtype} {list(other.shape)}"
+                    )
+                difference = float((one - other).abs().max())
+                if not difference <= TOLERANCE:
+                    raise ExportError(
+                        f"{path}: {name}: expected a difference of at most {TOLERANCE:g} "
+                        f"from the network at batch {batch}, got {difference:g}"
+                    )
+
+
+def export_checkpoint(source: str | Path, target: str | Path) -> None:
+    """Exports a checkpoint folder or a ``model.ckpt`` to a TorchScript file."""
+    model = load_model(source)
+    export_network(model.network(), model.manifest, target)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command ``keisei-export``; returns its exit status."""
+    parser = argparse.ArgumentParser(prog="keisei-export", description="checkpoint -> TorchScript")
+    parser.add_argument("checkpoint", type=Path, help="a checkpoint folder or a model.ckpt")
+    parser.add_argument("policy", type=Path, help="the TorchScript file to write, policy.pt")
+    args = parser.parse_args(argv)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    try:
+        export_checkpoint(args.checkpoint, args.policy)
+    except (CheckpointError, ExportError, OSError) as error:
+        _log.error("keisei-export: %s", error)
+        return 1
+    _log.info("%s: written (%d bytes)", args.policy, args.policy.stat().st_size)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
