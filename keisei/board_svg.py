@@ -46,14 +46,14 @@ _STYLE = f"""
 .keisei-hand{{font:600 16px {_SANS};fill:#3a2d1a}}
 """
 
-_DEFS = """
-<linearGradient id="keisei-wood" x1="0" y1="0" x2="1" y2="1"><stop offset="0" stop-color="#efcb8b"/>\
-<stop offset="1" stop-color="#e2b66c"/></linearGradient>
-<linearGradient id="keisei-piece" x1="0" y1="0" x2="0.35" y2="1"><stop offset="0" stop-color="#fff3d4"/>\
-<stop offset="1" stop-color="#f3d9a2"/></linearGradient>
-<g id="keisei-man"><path d="M0-21 13.5-15.5 18.5 20.5H-18.5L-13.5-15.5Z" transform="translate(1.2 1.8)" \
-fill="#5a3f17" opacity=".32"/><path d="M0-21 13.5-15.5 18.5 20.5H-18.5L-13.5-15.5Z" \
-fill="url(#keisei-piece)" stroke="#8a6630" stroke-width="1" stroke-linejoin="round"/></g>
+_MAN = "M0-21 13.5-15.5 18.5 20.5H-18.5L-13.5-15.5Z"
+_DEFS = f"""
+<linearGradient id="keisei-wood" x1="0" y1="0" x2="1" y2="1">
+<stop offset="0" stop-color="#efcb8b"/><stop offset="1" stop-color="#e2b66c"/></linearGradient>
+<linearGradient id="keisei-ivory" x1="0" y1="0" x2="0.35" y2="1">
+<stop offset="0" stop-color="#fff3d4"/><stop offset="1" stop-color="#f3d9a2"/></linearGradient>
+<g id="keisei-man"><path d="{_MAN}" transform="translate(1.2 1.8)" fill="#5a3f17" opacity=".32"/>
+<path d="{_MAN}" fill="url(#keisei-ivory)" stroke="#8a6630" stroke-linejoin="round"/></g>
 """
 
 _MOVE = re.compile(r"(?:([1-9][a-i])|[PLNSBRG]\*)([1-9][a-i])\+?")
@@ -126,7 +126,8 @@ def _grid() -> Iterator[str]:
         x = _LEFT + i * _CELL + _CELL // 2
         yield f'<text class="keisei-edge" x="{x}" y="{_TOP - 9}">{9 - i}</text>'
         y = _TOP + i * _CELL + _CELL // 2 + 5
-        yield f'<text class="keisei-edge" x="{_LEFT + _BOARD + 14}" y="{y}">{chr(ord("a") + i)}</text>'
+        rank = chr(ord("a") + i)
+        yield f'<text class="keisei-edge" x="{_LEFT + _BOARD + 14}" y="{y}">{rank}</text>'
 
 
 def _hand_panel(pieces: list[tuple[_Piece, int]], white: bool, to_move: bool) -> Iterator[str]:
@@ -149,7 +150,7 @@ def _hand_panel(pieces: list[tuple[_Piece, int]], white: bool, to_move: bool) ->
         cy = y + 62 + 44 * slot
         yield _piece(x + 29, cy, piece)
         if count > 1:
-            yield f'<text class="keisei-hand" x="{x + 54}" y="{cy + 7}">× {count}</text>'
+            yield f'<text class="keisei-hand" x="{x + 54}" y="{cy + 7}">&#215; {count}</text>'
 
 
 def board_svg(position: Position) -> str:
@@ -172,7 +173,10 @@ def board_svg(position: Position) -> str:
         ),
         f"<style>{_STYLE}</style><defs>{_DEFS}</defs>",
         f'<rect width="{_WIDTH}" height="{_HEIGHT}" rx="12" fill="#faf4e6"/>',
-        f'<rect x="{_LEFT}" y="{_TOP}" width="{_BOARD}" height="{_BOARD}" fill="url(#keisei-wood)"/>',
+        (
+            f'<rect x="{_LEFT}" y="{_TOP}" width="{_BOARD}" height="{_BOARD}" '
+            'fill="url(#keisei-wood)"/>'
+        ),
     ]
     last = _MOVE.fullmatch(position.last_move or "")
     if last:
