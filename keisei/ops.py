@@ -1,0 +1,364 @@
+"""``torch.ops.keisei``: typed calls, documented, and the fake kernels that torch traces with.
+
+Positions are packed into 17 int32 words, legal masks into 81 words of 27 labels each. An op that
+changes a tensor changes it in place and returns nothing; the others return new tensors. All
+tensors of a call lie on one device, CPU or CUDA. A tensor that does not fit is a ``ValueError``
+in the same words on both, such as
+``actions: expected int64 [4096] on cuda:0, got float32 [4096] on cpu``.
+"""
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from keisei._libraries import load_ops
+
+load_ops()
+
+POSITION_WORDS = 17
+MASK_WORDS = 81
+LABELS = 2187
+FEATURE_PLANES = 121
+PROGRESS_ROWS = 4
+START_WORDS = POSITION_WORDS + MASK_WORDS
+NO_ERROR = torch.iinfo(torch.int64).max
+
+# What `ending` holds.
+NOT_ENDED = 0
+NO_LEGAL_MOVE = 1
+DECLARATION = 2
+REPETITION = 3
+PERPETUAL_CHECK = 4
+MOVE_LIMIT = 5
+
+GaeForm = Literal["zero_sum", "single", "own_plies"]
+
+
+def reset(
+    positions: Tensor,
+    progress: Tensor,
+    history: Tensor,
+    starts: Tensor,
+    mask: Tensor,
+    first_game: int = 0,
+) -> None:
+    """Begin a new game in each of N slots; their clocks count on.
+
+    Args:
+        positions: int32 [17, N], written: packed positions, word-major.
+        progress: int32 [4, N], changed: rows ply, clock, runs of checks, pending.
+        history: int64 [max_plies + 1, N], changed: keys of the game's positions.
+        starts: int32 [S, 98]: packed positions, each followed by its legal mask. Game g begins
+            from row (first_game + g) % S.
+        mask: int32 [N, 81], written: the legal masks.
+        first_game: Index of game 0 among the games of all ranks.
+
+    Raises:
+        ValueError: A tensor does not fit, or two share memory.
+    """
+    torch.ops.keisei.reset(positions, progress, history, starts, mask, first_game)
+
+
+def step(
+    positions: Tensor,
+    progress: Tensor,
+    history: Tensor,
+    starts: Tensor,
+    mask: Tensor,
+    actions: Tensor,
+    reward: Tensor,
+    ending: Tensor,
+    valid: Tensor,
+    length: Tensor,
+    error: Tensor,
+    first_game: int = 0,
+    max_plies: int = 512,
+    check: bool = True,
+) -> None:
+    """Play one label in each of N games.
+
+    A ruled end begins the slot's next game at once. At the move limit the last position stays for
+    one more step, in which its action is ignored, ``valid`` is False, and the next game begins.
+
+    Args:
+        positions: int32 [17, N], changed.
+        progress: int32 [4, N], changed.
+        history: int64 [max_plies + 1, N], changed.
+        starts: int32 [S, 98].
+        mask: int32 [N, 81], changed: holds the legal masks of the positions before and after.
+        actions: int64 [N], labels.
+        reward: float32 [N], written: for the player who moved.
+        ending: uint8 [N], written: 0, or how the game ended with this move; 5 is the move limit.
+        valid: bool [N], written: whether a move was made.
+        length: int32 [N], written: plies of the game that ended with this move, else 0.
+        error: int64 [1], changed only if ``check`` is False: the smallest code of an action that
+            was not legal, ``(game << 16) | (label & 0xffff)``. Begin with ``NO_ERROR``.
+        first_game: Index of game 0 among the games of all ranks.
+        max_plies: The move limit, 1 to 65535; one less than the rows of ``history``.
+        check: Check all actions first; on CUDA this waits for the device. If False, a game whose
+            action is not legal stays as it is, with ``valid`` False.
+
+    Raises:
+        ValueError: A tensor does not fit, two share memory, or (``check``) an action is not legal;
+            then nothing has changed.
+    """
+    torch.ops.keisei.step(
+        positions,
+        progress,
+        history,
+        starts,
+        mask,
+        actions,
+        reward,
+        ending,
+        valid,
+        length,
+        error,
+        first_game,
+        max_plies,
+        check,
+    )
+
+
+def legal_mask(positions: Tensor) -> Tensor:
+    """Packed legal masks.
+
+    Args:
+        positions: int32 [N, 17], in rows or the transposed view of a word-major [17, N].
+
+    Returns:
+        int32 [N, 81]: bit b of word w is label 27 * w + b.
+
+    Raises:
+        ValueError: The tensor does not fit.
+    """
+    mask: Tensor = torch.ops.keisei.legal_mask(positions)
+    return mask
+
+
+def unpack_mask(mask: Tensor) -> Tensor:
+    """Legal masks as bools.
+
+    Args:
+        mask: int32 [N, 81].
+
+    Returns:
+        bool [N, 2187].
+
+    Raises:
+        ValueError: The tensor does not fit.
+    """
+    legal: Tensor = torch.ops.keisei.unpack_mask(mask)
+    return legal
+
+
+def planes(
+    positions: Tensor, dtype: torch.dtype = torch.float32, channels_last: bool = False
+) -> Tensor:
+    """Feature planes, what the network sees.
+
+    Args:
+        positions: int32 [N, 17], in rows or the transposed view of a word-major [17, N].
+        dtype: float32, float64, float16 or bfloat16.
+        channels_last: The memory format; the shape is the same.
+
+    Returns:
+        dtype [N, 121, 9, 9]: plane, file, rank, all values 0 or 1.
+
+    Raises:
+        ValueError: The tensor or the dtype does not fit.
+    """
+    out: Tensor = torch.ops.keisei.planes(positions, dtype, channels_last)
+    return out
+
+
+def uniform_sample(mask: Tensor, clock: Tensor, seed: int, first_game: int = 0) -> Tensor:
+    """Draw a uniformly random legal label for each game; the same on every device.
+
+    Args:
+        mask: int32 [N, 81].
+        clock: int32 [N]; game, clock and seed determine the draw.
+        seed: Any 64-bit integer.
+        first_game: Index of game 0 among the games of all ranks.
+
+    Returns:
+        int64 [N]; -1 where no label is legal.
+
+    Raises:
+        ValueError: A tensor does not fit.
+    """
+    action: Tensor = torch.ops.keisei.uniform_sample(mask, clock, seed, first_game)
+    return action
+
+
+def masked_sample(
+    logits: Tensor,
+    mask: Tensor,
+    clock: Tensor,
+    seed: int,
+    first_game: int = 0,
+    greedy: bool = False,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Draw a label for each game from the softmax over its legal labels.
+
+    The draw (Gumbel-max over counter-based noise) is the same on every device. Nothing is
+    differentiable here: a learner computes its log-probabilities from its own forward pass.
+
+    Args:
+        logits: float32, float16 or bfloat16 [N, 2187]. Illegal labels are not read.
+        mask: int32 [N, 81].
+        clock: int32 [N]; game, clock, label and seed determine the noise.
+        seed: Any 64-bit integer.
+        first_game: Index of game 0 among the games of all ranks.
+        greedy: Take the most probable label instead, the lowest of equals.
+
+    Returns:
+        action int64 [N], log_prob float32 [N], entropy float32 [N]. Where no legal label has a
+        logit above minus infinity, -1, nan and nan; a nan among the legal logits shows in the last
+        two.
+
+    Raises:
+        ValueError: A tensor does not fit.
+    """
+    action, log_prob, entropy = torch.ops.keisei.masked_sample(
+        logits, mask, clock, seed, first_game, greedy
+    )
+    return action, log_prob, entropy
+
+
+def gae(
+    values: Tensor,
+    rewards: Tensor,
+    ending: Tensor,
+    valid: Tensor,
+    gamma: float = 1.0,
+    lam: float = 0.95,
+    form: GaeForm = "zero_sum",
+    own: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Generalised advantage estimation over a rollout of T steps of N games.
+
+    Values V and rewards r are the mover's. In the form ``zero_sum`` sides alternate, so what comes
+    from the next ply counts against the mover::
+
+        delta[t] = r[t] - gamma V[t + 1] - V[t]
+        A[t] = delta[t] - gamma lam A[t + 1]
+
+    ``single`` is the textbook form, both signs plus. In ``own_plies`` the learner made the moves
+    where ``own`` is True, and where a reply of its opponent follows::
+
+        delta[t] = r[t] - gamma r[t + 1] + gamma^2 V[t + 2] - V[t]
+        A[t] = delta[t] + gamma^2 lam A[t + 2]
+
+    A ruled end has no later terms; the move limit ends the chain but not the value of what would
+    have come. Rows that are not valid (or not own) get 0.
+
+    Args:
+        values: float32 [T + 1, N]; the last row is of the position after the rollout.
+        rewards: float32 [T, N].
+        ending: uint8 [T, N], as ``step`` writes it.
+        valid: bool [T, N].
+        gamma: Discount a ply.
+        lam: Lambda, how far errors reach back.
+        form: Which of the three.
+        own: bool [T, N], for ``own_plies`` and only there.
+
+    Returns:
+        advantages float32 [T, N] and returns float32 [T, N] (advantages + values).
+
+    Raises:
+        ValueError: A tensor or the form does not fit.
+    """
+    advantages, returns = torch.ops.keisei.gae(
+        values, rewards, ending, valid, gamma, lam, form, own
+    )
+    return advantages, returns
+
+
+def _reset_fake(
+    positions: Tensor,
+    progress: Tensor,
+    history: Tensor,
+    starts: Tensor,
+    mask: Tensor,
+    first_game: int,
+) -> None:
+    return None
+
+
+def _step_fake(
+    positions: Tensor,
+    progress: Tensor,
+    history: Tensor,
+    starts: Tensor,
+    mask: Tensor,
+    actions: Tensor,
+    reward: Tensor,
+    ending: Tensor,
+    valid: Tensor,
+    length: Tensor,
+    error: Tensor,
+    first_game: int,
+    max_plies: int,
+    check: bool,
+) -> None:
+    return None
+
+
+def _legal_mask_fake(positions: Tensor) -> Tensor:
+    return positions.new_empty((positions.shape[0], MASK_WORDS))
+
+
+def _unpack_mask_fake(mask: Tensor) -> Tensor:
+    return mask.new_empty((mask.shape[0], LABELS), dtype=torch.bool)
+
+
+def _planes_fake(positions: Tensor, dtype: torch.dtype, channels_last: bool) -> Tensor:
+    return torch.empty(
+        (positions.shape[0], FEATURE_PLANES, 9, 9),
+        dtype=dtype,
+        device=positions.device,
+        memory_format=torch.channels_last if channels_last else torch.contiguous_format,
+    )
+
+
+def _uniform_sample_fake(mask: Tensor, clock: Tensor, seed: int, first_game: int) -> Tensor:
+    return mask.new_empty((mask.shape[0],), dtype=torch.int64)
+
+
+def _masked_sample_fake(
+    logits: Tensor, mask: Tensor, clock: Tensor, seed: int, first_game: int, greedy: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    games = (logits.shape[0],)
+    return (
+        logits.new_empty(games, dtype=torch.int64),
+        logits.new_empty(games, dtype=torch.float32),
+        logits.new_empty(games, dtype=torch.float32),
+    )
+
+
+def _gae_fake(
+    values: Tensor,
+    rewards: Tensor,
+    ending: Tensor,
+    valid: Tensor,
+    gamma: float,
+    lam: float,
+    form: str,
+    own: Tensor | None,
+) -> tuple[Tensor, Tensor]:
+    return torch.empty_like(rewards), torch.empty_like(rewards)
+
+
+for _name, _fake in {
+    "reset": _reset_fake,
+    "step": _step_fake,
+    "legal_mask": _legal_mask_fake,
+    "unpack_mask": _unpack_mask_fake,
+    "planes": _planes_fake,
+    "uniform_sample": _uniform_sample_fake,
+    "masked_sample": _masked_sample_fake,
+    "gae": _gae_fake,
+}.items():
+    torch.library.register_fake(f"keisei::{_name}", _fake)
