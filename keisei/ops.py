@@ -7,6 +7,7 @@ in the same words on both, such as
 ``actions: expected int64 [4096] on cuda:0, got float32 [4096] on cpu``.
 """
 
+from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -351,7 +352,7 @@ def _gae_fake(
     return torch.empty_like(rewards), torch.empty_like(rewards)
 
 
-for _name, _fake in {
+_FAKES: dict[str, Callable[..., object]] = {
     "reset": _reset_fake,
     "step": _step_fake,
     "legal_mask": _legal_mask_fake,
@@ -360,5 +361,6 @@ for _name, _fake in {
     "uniform_sample": _uniform_sample_fake,
     "masked_sample": _masked_sample_fake,
     "gae": _gae_fake,
-}.items():
+}
+for _name, _fake in _FAKES.items():
     torch.library.register_fake(f"keisei::{_name}", _fake)
