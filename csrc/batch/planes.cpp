@@ -1,16 +1,27 @@
 #include "batch/planes.h"
 
+#include <algorithm>
+
 namespace keisei::batch {
 namespace {
 
+// Most elements are 0: clear, then visit the set bits only.
 template <typename T>
 void write_planes(const PlanesArgs& args, int64_t begin, int64_t end, T one) {
+    const int plane_stride = args.channels_last ? 1 : shogi::kSquares;
+    const int square_stride = args.channels_last ? shogi::kFeaturePlanes : 1;
     for (int64_t game = begin; game < end; ++game) {
         shogi::Bitboard planes[shogi::kFeaturePlanes];
         shogi::feature_planes(load_position(args.positions, game), planes);
         T* const out = static_cast<T*>(args.planes) + game * kPlaneElements;
-        for (int i = 0; i < kPlaneElements; ++i) {
-            out[i] = plane_element(planes, i, args.channels_last) ? one : T{0};
+        std::fill_n(out, kPlaneElements, T{0});
+        for (int plane = 0; plane < shogi::kFeaturePlanes; ++plane) {
+            for (int w = 0; w < 3; ++w) {
+                T* const at = out + plane * plane_stride + w * shogi::kWordBits * square_stride;
+                for (uint32_t bits = planes[plane].word[w]; bits != 0; bits &= bits - 1) {
+                    at[shogi::lowest_bit(bits) * square_stride] = one;
+                }
+            }
         }
     }
 }
