@@ -1,8 +1,10 @@
 """keisei.Position as people use it."""
 
+import ast
 import copy
 import random
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -388,3 +390,18 @@ def test_classes_belong_to_the_package() -> None:
     assert (keisei.Position.__module__, keisei.Outcome.__module__) == ("keisei", "keisei")
     with pytest.raises(TypeError):
         type("Derived", (keisei.Position,), {})
+
+
+def test_the_stub_names_what_the_module_has() -> None:
+    stub = Path(keisei.__file__).with_name("_core.pyi")
+    classes = {
+        node.name: {item.name for item in node.body if isinstance(item, ast.FunctionDef)}
+        for node in ast.parse(stub.read_text()).body
+        if isinstance(node, ast.ClassDef)
+    }
+    assert set(classes) == {"Outcome", "Position"}
+    for name, described in classes.items():
+        cls = getattr(keisei, name)
+        public = {member for member in vars(cls) if not member.startswith("_")}
+        assert public == {member for member in described if not member.startswith("_")}
+        assert all(getattr(cls, member).__doc__ for member in public)
