@@ -51,12 +51,20 @@ def site_folders() -> Iterator[Path]:
         text = config.read_text(encoding="utf-8")
         if re.search(r"(?im)^include-system-site-packages\s*=\s*true\s*$", text):
             prefixes.append(sys.base_prefix)
-    for index, prefix in enumerate(prefixes):
-        for name in ("platlib", "purelib"):
-            yield Path(sysconfig.get_path(name, vars={"base": prefix, "platbase": prefix}))
-        if index + 1 == len(prefixes) and prefix == sys.base_prefix:
-            yield Path(site.getusersitepackages())
-            yield from (Path(folder) for folder in site.getsitepackages([prefix]))
+    for prefix in prefixes:
+        folders = [
+            sysconfig.get_path(name, vars={"base": prefix, "platbase": prefix})
+            for name in ("platlib", "purelib")
+        ]
+        if prefix == sys.base_prefix:
+            folders += [site.getusersitepackages(), *site.getsitepackages([prefix])]
+        for folder in map(Path, dict.fromkeys(folders)):
+            yield folder
+            # One environment laid over another by a path file.
+            for path_file in sorted(folder.glob("*.pth")):
+                for line in path_file.read_text(encoding="utf-8", errors="replace").splitlines():
+                    if line and not line.startswith(("#", "import ", "import\t")):
+                        yield folder / line
 
 
 def read(folder: Path) -> Torch | None:
