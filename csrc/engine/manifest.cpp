@@ -8,6 +8,7 @@
 namespace keisei::engine {
 namespace {
 
+constexpr char kFormat[] = "keisei-policy";
 constexpr int kFormatVersion = 1;
 
 struct NamedSet {
@@ -33,6 +34,12 @@ std::string shown(const Json* value) {
                                 shown(got));
 }
 
+void require_text(const Json* value, const std::string& field, const std::string& expected) {
+    if (value == nullptr || value->text() == nullptr || *value->text() != expected) {
+        refuse(field, "'" + expected + "'", value);
+    }
+}
+
 void require_number(const Json* value, const std::string& field, int expected) {
     if (value == nullptr || value->number() == nullptr || *value->number() != expected) {
         refuse(field, std::to_string(expected), value);
@@ -43,15 +50,16 @@ void require_number(const Json* value, const std::string& field, int expected) {
 
 void check_manifest(std::string_view json) {
     const Json manifest = parse_json(json);
+    require_text(manifest.find("format"), "format", kFormat);
     require_number(manifest.find("format_version"), "format_version", kFormatVersion);
     for (const auto& set : kSets) {
         const std::string field = set.field;
         const Json* found = manifest.find(field);
-        const Json* name = found == nullptr ? nullptr : found->find("name");
-        if (name == nullptr || name->text() == nullptr || *name->text() != set.name) {
-            refuse(field + ".name", std::string("'") + set.name + "'", name);
-        }
-        require_number(found->find("version"), field + ".version", set.version);
+        const auto member = [&](const char* name) {
+            return found == nullptr ? nullptr : found->find(name);
+        };
+        require_text(member("name"), field + ".name", set.name);
+        require_number(member("version"), field + ".version", set.version);
     }
 }
 

@@ -8,8 +8,8 @@ namespace keisei::engine {
 // The manifest's name among the extra files of a TorchScript file.
 constexpr char kManifestRecord[] = "extra/manifest.json";
 
-// Throws std::invalid_argument in one line unless the manifest (JSON) has the format version, plane
-// set and label set that this engine was built for.
+// Throws std::invalid_argument in one line unless the manifest (JSON) has the format, its version,
+// plane set and label set that this engine was built for.
 void check_manifest(std::string_view json);
 
 }  // namespace keisei::engine

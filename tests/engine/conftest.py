@@ -1,0 +1,30 @@
+"""Engines that are ended whatever a test does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from engine.driver import Engine
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., Engine]]:
+    """Starts engines: ``start("--model", "uniform")``."""
+    started: list[Engine] = []
+
+    def begin(*arguments: str, **keywords: object) -> Engine:
+        started.append(Engine(*arguments, **keywords))  # type: ignore[arg-type]
+        return started[-1]
+
+    yield begin
+    for engine in started:
+        engine.close()
+
+
+@pytest.fixture
+def engine(start: Callable[..., Engine]) -> Engine:
+    """An engine that needs no weights, ready to play."""
+    engine = start("--model", "uniform")
+    engine.ready()
+    return engine
