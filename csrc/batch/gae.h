@@ -36,7 +36,7 @@ struct GaeRow {
     float advantage;
     float reward;
     shogi::Ending ending;
-    bool inside;   // of the rollout: a step, not the bootstrap row
+    bool inside;  // of the rollout: a step, not the bootstrap row
     bool valid;
     bool learnt;
 };
@@ -61,16 +61,20 @@ KEISEI_HD float advantage_of(const GaeArgs& args, const GaeRow& row, const GaeRo
     const float two = args.gamma * args.gamma;
     const float delta = row.reward - args.gamma * next.reward - row.value;
     if (ruled_end(next.ending)) return delta;
-    const bool chained =
-        next.ending == shogi::Ending::none && after.inside && after.learnt;
+    const bool chained = next.ending == shogi::Ending::none && after.inside && after.learnt;
     return delta + two * (after.value + (chained ? args.lambda * after.advantage : 0.0f));
 }
 
 }  // namespace detail
 
 KEISEI_HD void gae_of_game(const GaeArgs& args, int64_t game) {
-    detail::GaeRow next{args.values[args.steps * args.games + game], 0.0f, 0.0f,
-                        shogi::Ending::none, false, false, false};
+    detail::GaeRow next{args.values[args.steps * args.games + game],
+                        0.0f,
+                        0.0f,
+                        shogi::Ending::none,
+                        false,
+                        false,
+                        false};
     detail::GaeRow after = next;
     for (int64_t t = args.steps - 1; t >= 0; --t) {
         const int64_t at = t * args.games + game;

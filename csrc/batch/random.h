@@ -50,7 +50,9 @@ KEISEI_HD RandomBlock random_block(uint64_t seed, int64_t game, int32_t clock, R
 }
 
 // An integer in [0, count): off from uniform by less than count / 2^32.
-KEISEI_HD uint32_t random_below(uint32_t bits, uint32_t count) { return high_product(bits, count); }
+KEISEI_HD uint32_t random_below(uint32_t bits, uint32_t count) {
+    return high_product(bits, count);
+}
 
 KEISEI_HD float multiply_add(float a, float b, float c) {
 #if defined(__CUDA_ARCH__)
@@ -60,8 +62,9 @@ KEISEI_HD float multiply_add(float a, float b, float c) {
 #endif
 }
 
-// log(1 + x) for |x| <= 1/3, within 2e-7 relative. Every rounding is spelt out (no multiplication is
-// left for a compiler to contract), so host and device agree to the bit; the library's logf do not.
+// log(1 + x) for |x| <= 1/3, within 2e-7 relative. Every rounding is spelt out (no multiplication
+// is left for a compiler to contract), so host and device agree to the bit; the library's logf do
+// not.
 KEISEI_HD float portable_log1p(float x) {
     float r = -0.1289166510105133f;
     r = multiply_add(r, x, 0.13984446227550507f);
@@ -94,8 +97,8 @@ KEISEI_HD float portable_log(float x) {
                         portable_log1p(m - 1.0f));
 }
 
-// A draw from the standard Gumbel distribution, in [-2.82, 22.9]: -log(-log(u)). It is computed from
-// 1 - u, so that the upper tail, which decides for unlikely labels, keeps all 32 bits.
+// A draw from the standard Gumbel distribution, in [-2.82, 22.9]: -log(-log(u)). It is computed
+// from 1 - u, so that the upper tail, which decides for unlikely labels, keeps all 32 bits.
 KEISEI_HD float gumbel(uint32_t bits) {
     constexpr float kBelowOne = 0.999999940395355224609375f;
     float v = multiply_add(static_cast<float>(bits), 0x1p-32f, 0x1p-33f);
@@ -106,8 +109,8 @@ KEISEI_HD float gumbel(uint32_t bits) {
 
 // The Gumbel noise of one label of one game.
 KEISEI_HD float label_gumbel(uint64_t seed, int64_t game, int32_t clock, int label) {
-    const RandomBlock block = random_block(seed, game, clock, RandomStream::gumbel,
-                                           static_cast<uint32_t>(label) >> 2);
+    const RandomBlock block =
+        random_block(seed, game, clock, RandomStream::gumbel, static_cast<uint32_t>(label) >> 2);
     const int which = label & 3;  // selects, not an index: the block stays in registers
     const uint32_t low = (which & 1) ? block.word[1] : block.word[0];
     const uint32_t high = (which & 1) ? block.word[3] : block.word[2];

@@ -29,7 +29,7 @@ using shogi::kLabels;
 
 // A string argument, owned. (torch's own conversion to std::string leaks it up to 2.13.)
 class OwnedString {
-   public:
+ public:
     explicit OwnedString(StringHandle handle) : handle_(handle) {}
     OwnedString(const OwnedString&) = delete;
     OwnedString& operator=(const OwnedString&) = delete;
@@ -43,7 +43,7 @@ class OwnedString {
         return {data, length};
     }
 
-   private:
+ private:
     StringHandle handle_;
 };
 
@@ -61,7 +61,8 @@ inline void require_at_least(int64_t value, int64_t least, const char* name) {
 // Runs of checking moves are counted in 16 bits.
 constexpr int64_t kMostPlies = 65535;
 
-// The tensors that `reset` and `step` share. Fills games, start_count and max_plies from the shapes.
+// The tensors that `reset` and `step` share. Fills games, start_count and max_plies from the
+// shapes.
 inline batch::State state_of(Arguments& arguments, const Tensor& positions, const Tensor& progress,
                              const Tensor& history, const Tensor& starts, const Tensor& mask,
                              int64_t first_game) {
@@ -78,12 +79,10 @@ inline batch::State state_of(Arguments& arguments, const Tensor& positions, cons
     const int64_t max_plies = history.size(0) - 1;
     if (max_plies < 1 || max_plies > kMostPlies) {
         throw std::invalid_argument("history: expected 2 to " + std::to_string(kMostPlies + 1) +
-                                    " rows (max_plies + 1), got " +
-                                    std::to_string(max_plies + 1));
+                                    " rows (max_plies + 1), got " + std::to_string(max_plies + 1));
     }
     state.max_plies = static_cast<int32_t>(max_plies);
-    state.starts =
-        arguments.read<int32_t>(starts, "starts", Int, {kStarts, batch::kStartWords});
+    state.starts = arguments.read<int32_t>(starts, "starts", Int, {kStarts, batch::kStartWords});
     state.start_count = starts.size(0);
     require_at_least(state.start_count, 1, "starts: number of rows");
     state.mask = arguments.write<int32_t>(mask, "mask", Int, {games, kMaskWords});
@@ -120,10 +119,9 @@ struct Adapters {
         args.state = state_of(arguments, positions, progress, history, starts, mask, first_game);
         const int64_t games = args.state.games;
         if (max_plies != args.state.max_plies) {
-            throw std::invalid_argument("max_plies: expected " +
-                                        std::to_string(args.state.max_plies) +
-                                        " (the rows of history less one), got " +
-                                        std::to_string(max_plies));
+            throw std::invalid_argument(
+                "max_plies: expected " + std::to_string(args.state.max_plies) +
+                " (the rows of history less one), got " + std::to_string(max_plies));
         }
         args.actions = arguments.read<int64_t>(actions, "actions", Long, {games});
         args.reward = arguments.write<float>(reward, "reward", Float, {games});
@@ -202,9 +200,9 @@ struct Adapters {
     }
 
     static std::tuple<Tensor, Tensor, Tensor> masked_sample(const Tensor& logits,
-                                                            const Tensor& mask,
-                                                            const Tensor& clock, int64_t seed,
-                                                            int64_t first_game, bool greedy) {
+                                                            const Tensor& mask, const Tensor& clock,
+                                                            int64_t seed, int64_t first_game,
+                                                            bool greedy) {
         using enum ScalarType;
         require_at_least(first_game, 0, "first_game");
         Arguments arguments(logits);
@@ -275,13 +273,17 @@ struct Adapters {
         m.impl("gae", TORCH_BOX(&Adapters::gae));
     }
 
-   private:
+ private:
     static batch::PlaneType plane_type(ScalarType dtype) {
         switch (dtype) {
-            case ScalarType::Float: return batch::PlaneType::float32;
-            case ScalarType::Double: return batch::PlaneType::float64;
-            case ScalarType::Half: return batch::PlaneType::float16;
-            case ScalarType::BFloat16: return batch::PlaneType::bfloat16;
+            case ScalarType::Float:
+                return batch::PlaneType::float32;
+            case ScalarType::Double:
+                return batch::PlaneType::float64;
+            case ScalarType::Half:
+                return batch::PlaneType::float16;
+            case ScalarType::BFloat16:
+                return batch::PlaneType::bfloat16;
             default:
                 throw std::invalid_argument(
                     "dtype: expected float32, float64, float16 or bfloat16, got " +

@@ -29,20 +29,34 @@ using Shape = std::initializer_list<int64_t>;
 
 inline std::string dtype_text(ScalarType dtype) {
     switch (dtype) {
-        case ScalarType::Bool: return "bool";
-        case ScalarType::Byte: return "uint8";
-        case ScalarType::Char: return "int8";
-        case ScalarType::Short: return "int16";
-        case ScalarType::Int: return "int32";
-        case ScalarType::Long: return "int64";
-        case ScalarType::UInt16: return "uint16";
-        case ScalarType::UInt32: return "uint32";
-        case ScalarType::UInt64: return "uint64";
-        case ScalarType::Half: return "float16";
-        case ScalarType::BFloat16: return "bfloat16";
-        case ScalarType::Float: return "float32";
-        case ScalarType::Double: return "float64";
-        default: return torch::headeronly::toString(dtype);
+        case ScalarType::Bool:
+            return "bool";
+        case ScalarType::Byte:
+            return "uint8";
+        case ScalarType::Char:
+            return "int8";
+        case ScalarType::Short:
+            return "int16";
+        case ScalarType::Int:
+            return "int32";
+        case ScalarType::Long:
+            return "int64";
+        case ScalarType::UInt16:
+            return "uint16";
+        case ScalarType::UInt32:
+            return "uint32";
+        case ScalarType::UInt64:
+            return "uint64";
+        case ScalarType::Half:
+            return "float16";
+        case ScalarType::BFloat16:
+            return "bfloat16";
+        case ScalarType::Float:
+            return "float32";
+        case ScalarType::Double:
+            return "float64";
+        default:
+            return torch::headeronly::toString(dtype);
     }
 }
 
@@ -66,12 +80,18 @@ inline std::string device_text(const torch::stable::Device& device) {
 
 inline std::string size_text(int64_t size) {
     switch (size) {
-        case kGames: return "N";
-        case kSteps: return "T";
-        case kStepsAndOne: return "T + 1";
-        case kStarts: return "S";
-        case kHistory: return "max_plies + 1";
-        default: return std::to_string(size);
+        case kGames:
+            return "N";
+        case kSteps:
+            return "T";
+        case kStepsAndOne:
+            return "T + 1";
+        case kStarts:
+            return "S";
+        case kHistory:
+            return "max_plies + 1";
+        default:
+            return std::to_string(size);
     }
 }
 
@@ -95,7 +115,7 @@ inline std::string tensor_text(const Tensor& tensor, bool with_strides) {
 // Checks the arguments of one call, one by one, and hands out their data. All tensors must be on
 // the device of the first; none that the op writes may share memory with another argument.
 class Arguments {
-   public:
+ public:
     explicit Arguments(const Tensor& first) : device_(first.device()) {}
 
     template <typename T>
@@ -119,7 +139,7 @@ class Arguments {
 
     // The words of packed positions [N, 17], in rows or as the transposed word-major state.
     const int32_t* read_positions(const Tensor& tensor, const char* name, int64_t words,
-                                   bool* word_major) {
+                                  bool* word_major) {
         require(tensor, name, {ScalarType::Int}, {kGames, words});
         const int64_t games = tensor.size(0);
         const int64_t game_stride = tensor.stride(0);
@@ -176,7 +196,7 @@ class Arguments {
         }
     }
 
-   private:
+ private:
     struct Used {
         const char* name;
         const std::byte* begin;

@@ -14,9 +14,8 @@ constexpr int64_t kManyGames = 256;
 template <typename Args>
 void share(int64_t games, int64_t at_least, const Args& args,
            void (*kernel)(const Args&, int64_t, int64_t)) {
-    torch::stable::parallel_for(0, games, at_least, [&](int64_t begin, int64_t end) {
-        kernel(args, begin, end);
-    });
+    torch::stable::parallel_for(0, games, at_least,
+                                [&](int64_t begin, int64_t end) { kernel(args, begin, end); });
 }
 
 struct Cpu {
@@ -30,14 +29,13 @@ struct Cpu {
 
     static void step(const Tensor&, const batch::StepArgs& args) {
         std::atomic<int64_t> error{*args.error};
-        torch::stable::parallel_for(0, args.state.games, kFewGames,
-                                    [&](int64_t begin, int64_t end) {
-                                        const int64_t code = batch::step_cpu(args, begin, end);
-                                        int64_t smallest = error.load();
-                                        while (code < smallest &&
-                                               !error.compare_exchange_weak(smallest, code)) {
-                                        }
-                                    });
+        torch::stable::parallel_for(
+            0, args.state.games, kFewGames, [&](int64_t begin, int64_t end) {
+                const int64_t code = batch::step_cpu(args, begin, end);
+                int64_t smallest = error.load();
+                while (code < smallest && !error.compare_exchange_weak(smallest, code)) {
+                }
+            });
         *args.error = error.load();
     }
 

@@ -13,8 +13,7 @@ STABLE_TORCH_LIBRARY(keisei, m) {
     m.def("legal_mask(Tensor positions) -> Tensor");
     m.def("unpack_mask(Tensor mask) -> Tensor");
     m.def("planes(Tensor positions, ScalarType dtype, bool channels_last) -> Tensor");
-    m.def(
-        "uniform_sample(Tensor mask, Tensor clock, int seed, int first_game) -> Tensor");
+    m.def("uniform_sample(Tensor mask, Tensor clock, int seed, int first_game) -> Tensor");
     m.def(
         "masked_sample(Tensor logits, Tensor mask, Tensor clock, int seed, int first_game, "
         "bool greedy) -> (Tensor action, Tensor log_prob, Tensor entropy)");
