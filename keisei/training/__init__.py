@@ -1,1 +1,5 @@
 """The trainer."""
+
+from keisei.training.trainer import Trainer
+
+__all__ = ["Trainer"]

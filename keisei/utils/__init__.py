@@ -1,1 +1,5 @@
-"""Logging and files."""
+"""Logging, metrics and files."""
+
+from keisei.utils.training_logger import TrainingLogger
+
+__all__ = ["TrainingLogger"]

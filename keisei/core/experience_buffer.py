@@ -1,0 +1,156 @@
+"""The rollout store: packed positions, never planes and never masks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from keisei import ops
+
+
+@dataclass(frozen=True)
+class Minibatch:
+    """Rows of a rollout, drawn without regard to game or time. All tensors have length B."""
+
+    positions: Tensor
+    """int32 [B, 17]"""
+    actions: Tensor
+    """int64 [B]"""
+    log_probs: Tensor
+    """float32 [B], of the actions under the policy that collected them"""
+    values: Tensor
+    """float32 [B], as estimated while collecting"""
+    advantages: Tensor
+    """float32 [B]"""
+    returns: Tensor
+    """float32 [B]"""
+    valid: Tensor
+    """bool [B]; False: the row of a truncated game, no part of any loss or statistic"""
+
+
+class ExperienceBuffer:
+    """One rollout of T plies in each of N games.
+
+    A ply is written in two halves: ``record_decision`` before the games move, since they move in
+    place, and ``record_result`` after. Rows are time-major, [T, N]; ``positions`` is [T, N, 17].
+    """
+
+    def __init__(self, rollout_length: int, num_games: int, device: torch.device) -> None:
+        shape = (rollout_length, num_games)
+        self.rollout_length = rollout_length
+        self.num_games = num_games
+        self.positions = torch.zeros((*shape, ops.POSITION_WORDS), dtype=torch.int32, device=device)
+        self.actions = torch.zeros(shape, dtype=torch.int16, device=device)
+        self.log_probs = torch.zeros(shape, device=device)
+        self.values = torch.zeros((rollout_length + 1, num_games), device=device)
+        self.rewards = torch.zeros(shape, device=device)
+        self.ending = torch.zeros(shape, dtype=torch.uint8, device=device)
+        self.valid = torch.zeros(shape, dtype=torch.bool, device=device)
+        self.length = torch.zeros(shape, dtype=torch.int32, device=device)
+        self.white = torch.zeros(shape, dtype=torch.bool, device=device)
+        self.advantages = torch.zeros(shape, device=device)
+        self.returns = torch.zeros(shape, device=device)
+        self._rows = 0
+        self._decided = False
+
+    def __len__(self) -> int:
+        """Whole plies recorded so far."""
+        return self._rows
+
+    @property
+    def full(self) -> bool:
+        """Whether all T plies are recorded."""
+        return self._rows == self.rollout_length
+
+    def record_decision(
+        self,
+        *,
+        positions: Tensor,
+        white: Tensor,
+        actions: Tensor,
+        log_probs: Tensor,
+        values: Tensor,
+    ) -> None:
+        """What was seen and chosen in each game, before the games move.
+
+        positions int32 [N, 17], white bool [N] (white is to move), actions int64 [N], log_probs and
+        values float [N]. Raises RuntimeError when the buffer is full or a result is due.
+        """
+        if self.full or self._decided:
+            raise RuntimeError(
+                f"ExperienceBuffer: expected {'a result' if self._decided else 'clear()'}, "
+                f"got a decision after {self._rows} of {self.rollout_length} plies"
+            )
+        row = self._rows
+        self.positions[row].copy_(positions)
+        self.white[row].copy_(white)
+        self.actions[row].copy_(actions)
+        self.log_probs[row].copy_(log_probs)
+        self.values[row].copy_(values)
+        self._decided = True
+
+    def record_result(
+        self, *, rewards: Tensor, ending: Tensor, valid: Tensor, length: Tensor
+    ) -> None:
+        """What came of it: rewards float32, ending uint8, valid bool, length int32, each [N]."""
+        if not self._decided:
+            raise RuntimeError("ExperienceBuffer: expected a decision, got a result")
+        row = self._rows
+        self.rewards[row].copy_(rewards)
+        self.ending[row].copy_(ending)
+        self.valid[row].copy_(valid)
+        self.length[row].copy_(length)
+        self._rows += 1
+        self._decided = False
+
+    def compute_advantages(
+        self, last_values: Tensor, *, gamma: float, gae_lambda: float, normalize: bool
+    ) -> None:
+        """Zero-sum GAE over the whole rollout; ``last_values`` [N]: of the games as they stand.
+
+        With ``normalize`` the advantages of the valid rows get mean 0 and deviation 1. Returns stay
+        as they are. Raises RuntimeError unless the buffer is full.
+        """
+        if not self.full:
+            raise RuntimeError(
+                f"ExperienceBuffer: expected {self.rollout_length} plies, got {self._rows}"
+            )
+        self.values[-1].copy_(last_values)
+        advantages, returns = ops.gae(
+            self.values, self.rewards, self.ending, self.valid, gamma, gae_lambda, "zero_sum"
+        )
+        if normalize:
+            weight = self.valid.float()
+            count = weight.sum().clamp(min=1.0)
+            mean = (advantages * weight).sum() / count
+            deviation = (((advantages - mean).square() * weight).sum() / count).sqrt()
+            advantages = torch.where(self.valid, (advantages - mean) / (deviation + 1e-8), 0.0)
+        self.advantages.copy_(advantages)
+        self.returns.copy_(returns)
+
+    def minibatches(self, batch_size: int, generator: torch.Generator) -> Iterator[Minibatch]:
+        """All rows once, shuffled, in pieces of nearly ``batch_size`` rows and nearly equal length.
+
+        ``generator`` lives on the buffer's device.
+        """
+        rows = self.rollout_length * self.num_games
+        pieces = max(1, round(rows / batch_size))
+        order = torch.randperm(rows, generator=generator, device=self.valid.device)
+        for index in order.tensor_split(pieces):
+            yield Minibatch(
+                positions=self.positions.view(rows, ops.POSITION_WORDS)[index],
+                actions=self.actions.view(rows)[index].long(),
+                log_probs=self.log_probs.view(rows)[index],
+                values=self.values[:-1].reshape(rows)[index],
+                advantages=self.advantages.view(rows)[index],
+                returns=self.returns.view(rows)[index],
+                valid=self.valid.view(rows)[index],
+            )
+
+    def clear(self) -> None:
+        """Makes room for the next rollout."""
+        self._rows = 0
+        self._decided = False

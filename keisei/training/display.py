@@ -1,0 +1,156 @@
+"""What a person sees of a run while it goes on."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.panel import Panel
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+_log = logging.getLogger(__name__)
+
+# Plain lines at most so often, in seconds; the first figures are shown at once.
+_LINE_INTERVAL = 5.0
+
+
+def format_seconds(seconds: float) -> str:
+    """``1:02:03``; ``-`` while it is not known."""
+    if seconds != seconds or seconds in (float("inf"), float("-inf")):
+        return "-"
+    whole = int(seconds)
+    return f"{whole // 3600}:{whole // 60 % 60:02d}:{whole % 60:02d}"
+
+
+def format_rate(rate: float) -> str:
+    """A rate in three figures: ``842``, ``1.31k``, ``2.5M``."""
+    for limit, suffix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if rate >= limit:
+            return f"{rate / limit:.3g}{suffix}" if rate < 999.5 * limit else f"{rate:.3g}"
+    return f"{rate:.3g}"
+
+
+def _share(count: float, games: float) -> str:
+    return f"{int(count):,} ({100 * count / games:.0f}%)" if games else f"{int(count):,}"
+
+
+class ProgressDisplay:
+    """A live panel on a terminal, plain log lines elsewhere. Use as a context manager."""
+
+    def __init__(self, console: Console, title: str, total_steps: int) -> None:
+        self._console = console
+        self._title = title
+        self._total = total_steps
+        self._phase = "starting"
+        self._step = 0
+        self._seconds = 0.0
+        self._left = float("nan")
+        self._metrics: dict[str, float] = {}
+        self._last_line = -float("inf")
+        self._live: Live | None = None
+
+    def __enter__(self) -> Self:
+        if self._console.is_terminal:
+            self._live = Live(
+                console=self._console, get_renderable=self._render, refresh_per_second=4
+            )
+            self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+    def phase(self, text: str) -> None:
+        """Says what is being done now; seen on a terminal only."""
+        self._phase = text
+
+    def update(self, step: int, seconds: float, left: float, metrics: Mapping[str, float]) -> None:
+        """Shows the figures of one iteration; ``left`` is the time the rest will take."""
+        self._step, self._seconds, self._left = step, seconds, left
+        self._metrics = dict(metrics)
+        now = time.monotonic()
+        if self._live is None and now - self._last_line >= _LINE_INTERVAL:
+            self._last_line = now
+            _log.info("%s", self.line())
+
+    def line(self) -> str:
+        """The figures in one line."""
+        m = self._metrics
+        return (
+            f"step {self._step:,}/{self._total:,} ({100 * self._step / self._total:.1f}%)"
+            f" | {format_rate(m['speed.positions_per_second'])} positions/s"
+            f" {format_rate(m['speed.games_per_second'])} games/s"
+            f" | policy {m['learn.policy_loss']:+.4f} value {m['learn.value_loss']:.4f}"
+            f" entropy {m['learn.entropy']:.3f} KL {m['learn.approx_kl']:.4f}"
+            f" | black {int(m['games.black_wins'])} white {int(m['games.white_wins'])}"
+            f" draw {int(m['games.draws'])} cut {int(m['games.truncated'])}"
+            f" | left {format_seconds(self._left)}"
+        )
+
+    def _render(self) -> RenderableType:
+        head = Table.grid(padding=(0, 2))
+        head.add_row(
+            f"{self._step:,} / {self._total:,} plies",
+            ProgressBar(total=self._total, completed=min(self._step, self._total), width=30),
+            f"{format_seconds(self._seconds)} so far",
+            f"{format_seconds(self._left)} left",
+            Text(self._phase, style="dim"),
+        )
+        parts: list[RenderableType] = [head]
+        if self._metrics:
+            parts.append(self._figures())
+        return Panel(Group(*parts), title=self._title, title_align="left")
+
+    def _figures(self) -> Table:
+        m = self._metrics
+        games = m["games.games"]
+        speed = {
+            "positions/s": format_rate(m["speed.positions_per_second"]),
+            "games/s": format_rate(m["speed.games_per_second"]),
+            "collecting": f"{m['speed.collect_seconds']:.2f} s",
+            "learning": f"{m['speed.learn_seconds']:.2f} s",
+            "plies a game": f"{m['games.mean_plies']:.0f}" if games else "-",
+        }
+        learning = {
+            "policy loss": f"{m['learn.policy_loss']:+.4f}",
+            "value loss": f"{m['learn.value_loss']:.4f}",
+            "entropy": f"{m['learn.entropy']:.3f}",
+            "KL": f"{m['learn.approx_kl']:.4f}",
+            "explained": f"{m['learn.explained_variance']:.2f}",
+        }
+        results = {
+            "black won": _share(m["games.black_wins"], games),
+            "white won": _share(m["games.white_wins"], games),
+            "drawn": _share(m["games.draws"], games),
+            "cut off": _share(m["games.truncated"], games),
+            "games": f"{int(games):,}",
+        }
+        endings = {
+            "mate": f"{int(m['games.ending_no_legal_move']):,}",
+            "declaration": f"{int(m['games.ending_declaration']):,}",
+            "repetition": f"{int(m['games.ending_repetition']):,}",
+            "perpetual check": f"{int(m['games.ending_perpetual_check']):,}",
+            "move limit": f"{int(m['games.ending_move_limit']):,}",
+        }
+        table = Table.grid(padding=(0, 2))
+        columns = (speed, learning, results, endings)
+        for _ in columns:
+            table.add_column(style="cyan")
+            table.add_column(justify="right")
+        for row in zip(*(column.items() for column in columns), strict=True):
+            table.add_row(*(cell for pair in row for cell in pair))
+        return table

@@ -1,0 +1,34 @@
+"""The progress of a run."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, Self
+
+
+@dataclass
+class TrainState:
+    """Everything about a run that changes, but for weights, optimiser and games."""
+
+    iteration: int = 0
+    """rollouts learned from"""
+    step: int = 0
+    """plies played"""
+    seconds: float = 0.0
+    """time spent collecting and learning"""
+    totals: dict[str, int] = field(default_factory=dict)
+    """games and results since the run began, named as ``rollout_counts`` names them"""
+
+    def count(self, counts: dict[str, int]) -> None:
+        """Adds the counts of one rollout."""
+        for name, value in counts.items():
+            self.totals[name] = self.totals.get(name, 0) + value
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, for a checkpoint."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> Self:
+        """The state that ``to_json`` wrote."""
+        return cls(**values)
