@@ -20,7 +20,7 @@ class Engine:
 
     def __init__(self, *arguments: str, cwd: Path | None = None) -> None:
         assert KEISEI_PLAY.is_file(), f"{KEISEI_PLAY}: install the project to test its engine"
-        self._stderr = tempfile.TemporaryFile()
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 (closed in close)
         self._process = subprocess.Popen(
             [str(KEISEI_PLAY), *arguments],
             stdin=subprocess.PIPE,

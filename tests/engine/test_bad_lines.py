@@ -105,13 +105,14 @@ def test_empty_lines_are_nothing(engine: Engine) -> None:
     engine.quit()
 
 
-WORDS = (
+VOCABULARY = (
     "usi setoption position startpos sfen moves go infinite ponder mate searchmoves stop ponderhit "
     "gameover usinewgame name value Seed ResignValue MaxMovesToDraw EnteringKingRule Device "
     "7g7f 3c3d 8h2b+ P*5e b w - 1 -1 btime wtime byoyomi binc winc depth nodes movetime "
     "lnsgkgsnl/1r5b1/ppppppppp/9/9/9/PPPPPPPPP/1B5R1/LNSGKGSNL 4k4/9/9/9/9/9/9/9/4K4 2r2b4g4s "
     "\x00 \xff + * / 99999999999999999999 CSARule27 cuda:0 lose"
-).split(" ")
+)
+WORDS = VOCABULARY.split(" ")
 
 
 def garbage(rng: random.Random) -> str | bytes:

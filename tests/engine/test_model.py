@@ -1,0 +1,381 @@
+"""Exported networks in the engine: what is refused, what is computed, what is played."""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from engine.driver import Engine, fields, run
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+import keisei
+from keisei.core.features import FEATURE_PLANES, LABEL_SET, LABELS, PLANE_SET
+from keisei.core.network import ResNet
+from keisei.export import export_network
+
+Start = Callable[..., Engine]
+
+# TorchScript is what the engine loads; torch says at every use that it is deprecated.
+pytestmark = [
+    pytest.mark.filterwarnings(rf"ignore:`torch\.jit\.\w+` is deprecated:{category}")
+    for category in ("DeprecationWarning", "FutureWarning")
+]
+
+# float32 on the CPU, the same kernels in both programs but other batch sizes.
+TOLERANCE = 1e-4
+MANIFEST = {
+    "format": "keisei-policy",
+    "format_version": 1,
+    "plane_set": PLANE_SET,
+    "label_set": LABEL_SET,
+}
+MODEL_MANIFEST = {**MANIFEST, "step": 0, "config": {}}
+
+
+class Fixed(nn.Module):
+    """The same logits and value everywhere: label 0 least likely, the last one most."""
+
+    def __init__(self, value: float, scale: float = 1.0, labels: int = LABELS) -> None:
+        super().__init__()
+        self.value = nn.Parameter(torch.tensor(value))
+        self.logits = nn.Parameter(torch.arange(labels) * scale)
+
+    def forward(self, planes: Tensor) -> tuple[Tensor, Tensor]:
+        zero = planes.flatten(1)[:, :1] * 0
+        return zero + self.logits, zero[:, 0] + self.value
+
+
+class Single(nn.Module):
+    """Forgets the value."""
+
+    def forward(self, planes: Tensor) -> Tensor:
+        return planes.flatten(1)[:, :LABELS]
+
+
+def save(module: nn.Module, path: Path, manifest: str | None) -> Path:
+    """A TorchScript file as any program may have written it."""
+    with torch.no_grad():
+        traced = torch.jit.trace(module, torch.zeros(2, FEATURE_PLANES, 9, 9))
+    extra = {} if manifest is None else {"manifest.json": manifest}
+    torch.jit.save(traced, str(path), _extra_files=extra)
+    return path
+
+
+def fixed(path: Path, value: float) -> str:
+    return str(save(Fixed(value), path / "fixed.pt", json.dumps(MANIFEST)))
+
+
+@pytest.fixture(scope="module")
+def policy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A network of the real kind with random weights, exported."""
+    torch.manual_seed(1)
+    network = ResNet(depth=2, width=16, se_ratio=4)
+    with torch.no_grad():  # some heads start at zero: then nothing could be told apart
+        for parameter in network.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.1)
+    path = tmp_path_factory.mktemp("model") / "policy.pt"
+    export_network(network, MODEL_MANIFEST, path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def positions() -> list[str]:
+    """1,000 SFENs from random games, all stages, both sides to move."""
+    rng = random.Random(3)
+    out: list[str] = []
+    while len(out) < 1000:
+        position = keisei.Position()
+        for _ in range(200):
+            moves = position.legal_moves()
+            if not moves:
+                break
+            position.push(rng.choice(moves))
+            if rng.random() < 0.2:
+                out.append(position.sfen())
+    return out[:1000]
+
+
+def evaluate_in_python(policy: Path, sfens: list[str]) -> tuple[NDArray[Any], NDArray[Any]]:
+    planes = np.stack([keisei.Position.from_sfen(sfen).planes() for sfen in sfens])
+    module = torch.jit.load(str(policy))
+    with torch.inference_mode():
+        logits, value = module(torch.from_numpy(planes))
+    return logits.numpy(), value.numpy()
+
+
+def evaluate_natively(policy: Path, sfens: list[str], *arguments: str) -> NDArray[Any]:
+    """One row each: the value, then the logits."""
+    result = run(
+        "--model", str(policy), "--device", "cpu", "--evaluate", *arguments,
+        text="\n".join(sfens) + "\n",
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.count("\n") == len(sfens)
+    return np.fromstring(result.stdout, dtype=np.float32, sep=" ").reshape(len(sfens), 1 + LABELS)
+
+
+def test_python_and_native_outputs_agree(policy: Path, positions: list[str]) -> None:
+    logits, value = evaluate_in_python(policy, positions)
+    rows = evaluate_natively(policy, positions)
+    assert value.std() > 100 * TOLERANCE and logits.std(axis=0).min() > 10 * TOLERANCE
+    assert np.abs(rows[:, 0] - value).max() <= TOLERANCE
+    assert np.abs(rows[:, 1:] - logits).max() <= TOLERANCE
+
+
+def test_bf16_is_close_and_not_the_same(policy: Path, positions: list[str]) -> None:
+    logits, value = evaluate_in_python(policy, positions[:100])
+    rows = evaluate_natively(policy, positions[:100], "--precision", "bf16")
+    error = np.abs(rows[:, 1:] - logits).max() / logits.std()
+    assert TOLERANCE < error < 0.2
+    assert np.abs(rows[:, 0] - value).max() < 0.1
+
+
+def test_evaluate_names_bad_sfens_and_goes_on(policy: Path) -> None:
+    good = keisei.Position().sfen()
+    result = run("--model", str(policy), "--evaluate", text=f"{good}\n\nnonsense\r\n{good}\n")
+    assert result.returncode == 1
+    first, bad, second = result.stdout.splitlines()
+    assert first == second and len(first.split()) == 1 + LABELS
+    assert bad.startswith("error sfen")
+
+
+def test_plays_the_most_probable_legal_move(
+    start: Start, policy: Path, positions: list[str]
+) -> None:
+    """Both sides: planes and labels are turned, and turned back, for white."""
+    sample = positions[::25]
+    assert {sfen.split()[1] for sfen in sample} == {"b", "w"}
+    logits, value = evaluate_in_python(policy, sample)
+    engine = start("--model", str(policy), "--device", "cpu")
+    lines = engine.ready()
+    assert lines[-1] == "readyok"
+    assert f"info string model {policy} on cpu in fp32" in lines
+    for sfen, row, v in zip(sample, logits, value, strict=True):
+        position = keisei.Position.from_sfen(sfen)
+        labels = position.legal_labels()
+        if not labels:
+            continue
+        best = position.move(max(labels, key=lambda label: row[label]))
+        answer = engine.ask(f"position sfen {sfen}", "go byoyomi 1000")
+        assert answer[-1] == f"bestmove {best}", sfen
+        shown = fields(answer[-2], ["score", "pv"])
+        assert shown["pv"] == best
+        position.push(best)
+        if position.in_check and not position.legal_moves():
+            assert shown["score"] == "mate 1"
+        else:
+            cp = 600 * math.log((1 + float(v)) / (1 - float(v)))
+            assert abs(int(shown["score"].removeprefix("cp ")) - cp) < 1
+    engine.quit()
+
+
+def test_occurrences_reach_the_network(start: Start, tmp_path: Path) -> None:
+    """The planes that an SFEN does not hold: the value here is how often the position occurred."""
+
+    class Occurred(Fixed):
+        def forward(self, planes: Tensor) -> tuple[Tensor, Tensor]:
+            logits, _ = super().forward(planes)
+            return logits, (planes[:, 119, 0, 0] + planes[:, 120, 0, 0]) * 0.25
+
+    path = save(Occurred(0.0), tmp_path / "occurred.pt", json.dumps(MANIFEST))
+    engine = start("--model", str(path), "--device", "cpu")
+    engine.ready()
+    scores = []
+    for laps in range(3):
+        moves = "5i5h 5a5b 5h5i 5b5a " * laps
+        answer = engine.ask(f"position startpos moves {moves}", "go")
+        scores.append(int(fields(answer[-2], ["score"])["score"].removeprefix("cp ")))
+    assert scores[0] == 0 and 0 < scores[1] <= scores[2]
+    engine.quit()
+
+
+@pytest.mark.parametrize(
+    ("value", "cp"),
+    [(0.0, 0), (0.5, 659), (-0.5, -659), (0.9, 1767), (1.0, 9999), (-1.0, -9999), (-0.001, -1)],
+)
+def test_centipawns(start: Start, tmp_path: Path, value: float, cp: int) -> None:
+    engine = start("--model", fixed(tmp_path, value), "--device", "cpu")
+    engine.ready()
+    answer = engine.ask("position startpos", "go")
+    assert fields(answer[-2], ["score"]) == {"score": f"cp {cp}"}
+    assert answer[-1].removeprefix("bestmove ") in keisei.Position().legal_moves()
+    engine.quit()
+
+
+def test_resign_value(start: Start, tmp_path: Path) -> None:
+    engine = start("--model", fixed(tmp_path, -0.9), "--device", "cpu")
+    engine.ready()
+    best = engine.best("position startpos", "go")
+    assert best != "resign"
+    assert engine.best("setoption name ResignValue value 1768", "go") == best
+    answer = engine.ask("setoption name ResignValue value 1767", "go")
+    assert answer[-1] == "bestmove resign"
+    assert fields(answer[-2], ["score", "pv"]) == {"score": "cp -1767", "pv": best}
+    engine.quit()
+
+
+def test_the_move_at_the_limit_draws(start: Start, tmp_path: Path) -> None:
+    engine = start("--model", fixed(tmp_path, -0.9), "--device", "cpu")
+    engine.ready()
+    engine.ask("setoption name MaxMovesToDraw value 3", "setoption name ResignValue value 1")
+    # Move 2 is not the last one; move 3 is: nobody resigns a drawn game.
+    answer = engine.ask("position startpos moves 7g7f", "go")
+    assert answer[-1] == "bestmove resign"
+    answer = engine.ask("position startpos moves 7g7f 3c3d", "go")
+    assert answer[-1] != "bestmove resign"
+    assert fields(answer[-2], ["score"]) == {"score": "cp 0"}
+    # The move number is that of the SFEN.
+    answer = engine.ask(f"position sfen {keisei.Position().sfen()[:-1]}3", "go")
+    assert fields(answer[-2], ["score"]) == {"score": "cp 0"}
+    answer = engine.ask("setoption name MaxMovesToDraw value 0", "go")
+    assert answer[-1] == "bestmove resign"
+    # A mate is a mate on the last move too.
+    engine.ask("setoption name MaxMovesToDraw value 1")
+    answer = engine.ask("position sfen 8k/9/8P/9/9/9/9/9/4K4 b G 1", "go searchmoves G*1b")
+    assert fields(answer[-2], ["score"]) == {"score": "mate 1"}
+    engine.quit()
+
+
+REFUSED = {
+    "no manifest": (None, r"manifest: expected one in the file"),
+    "no JSON": ("{", r"JSON: expected"),
+    "other JSON": ("[1, 2]", r"manifest format: expected 'keisei-policy', got nothing"),
+    "format": ({"format": "other"}, r"manifest format: expected 'keisei-policy', got 'other'"),
+    "version": ({"format_version": 2}, r"manifest format_version: expected 1, got 2"),
+    "version text": ({"format_version": "1"}, r"format_version: expected 1, got '1'"),
+    "planes": (
+        {"plane_set": {"name": "dlshogi-119", "version": 1}},
+        r"manifest plane_set.name: expected 'keisei-121', got 'dlshogi-119'",
+    ),
+    "planes version": (
+        {"plane_set": {"name": "keisei-121", "version": 3}},
+        r"manifest plane_set.version: expected 1, got 3",
+    ),
+    "labels": ({"label_set": None}, r"manifest label_set.name: expected .*, got nothing"),
+    "deep": ("[" * 100_000, r"JSON: expected less nesting"),
+}
+
+
+def refusal(start: Start, *arguments: str) -> str:
+    """The one line that `isready` says before the engine ends."""
+    engine = start(*arguments)
+    engine.send("usi")
+    engine.until("usiok")
+    engine.send("isready")
+    lines = engine.rest()
+    assert len(lines) == 1 and lines[0].startswith("info string Error! "), lines
+    assert engine.status() == 1
+    return lines[0]
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_a_manifest_that_does_not_fit(start: Start, tmp_path: Path, case: str) -> None:
+    change, expected = REFUSED[case]
+    text = json.dumps({**MANIFEST, **change}) if isinstance(change, dict) else change
+    path = save(Fixed(0.0), tmp_path / "policy.pt", text)
+    line = refusal(start, "--model", str(path))
+    assert f"model {path}: " in line
+    assert re.search(expected, line), line
+
+
+@pytest.mark.parametrize(
+    ("module", "expected"),
+    [
+        (Fixed(0.0, labels=100), r"forward logits: expected a tensor \[1, 2187\], got \[1, 100\]"),
+        (Fixed(math.nan), r"forward value: expected finite numbers, got -?nan"),
+        (Fixed(0.0, scale=math.inf), r"forward logits: expected finite numbers, got "),
+        (Single(), r"forward: expected a pair \(logits, value\)"),
+    ],
+)
+def test_a_network_that_does_not_fit(
+    start: Start, tmp_path: Path, module: nn.Module, expected: str
+) -> None:
+    path = save(module, tmp_path / "policy.pt", json.dumps(MANIFEST))
+    assert re.search(expected, refusal(start, "--model", str(path)))
+
+
+def test_files_that_are_no_model(start: Start, tmp_path: Path) -> None:
+    text = tmp_path / "text.pt"
+    text.write_text("hello")
+    for path in (text, tmp_path, tmp_path / "nothing.pt", tmp_path / ("\N{HIRAGANA LETTER A}.pt")):
+        refusal(start, "--model", str(path))
+    assert "DNN_Model: expected a file" in refusal(start)
+
+
+def test_damaged_files(start: Start, tmp_path: Path, policy: Path) -> None:
+    whole = policy.read_bytes()
+    cut = tmp_path / "cut.pt"
+    cut.write_bytes(whole[: len(whole) // 2])
+    refusal(start, "--model", str(cut))
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device here")
+def test_cuda_where_there_is_none(start: Start, policy: Path) -> None:
+    line = refusal(start, "--model", str(policy), "--device", "cuda:0")
+    assert "Device: expected a CUDA device for 'cuda:0', got none" in line
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize(("precision", "tolerance"), [("fp32", 1e-2), ("bf16", 0.2), ("fp16", 0.1)])
+def test_cuda_agrees_with_the_cpu(
+    policy: Path, positions: list[str], precision: str, tolerance: float
+) -> None:
+    cpu = evaluate_natively(policy, positions)
+    cuda = evaluate_natively(policy, positions, "--device", "cuda:0", "--precision", precision)
+    assert np.abs(cuda - cpu).max() / cpu.std() < tolerance
+
+
+def test_options_choose_the_model(start: Start, tmp_path: Path, policy: Path) -> None:
+    """As GUIs do it: after `usi`, before `isready`; and another one for the next game."""
+    path = tmp_path / "a name with blanks.pt"
+    path.write_bytes(policy.read_bytes())
+    engine = start()
+    engine.send("usi")
+    engine.until("usiok")
+    assert engine.ask(f"setoption name DNN_Model value {path}") == []
+    assert engine.ask("setoption name Device value cpu") == []
+    assert engine.ready() == [f"info string model {path} on cpu in fp32", "readyok"]
+    assert engine.ready() == ["readyok"]  # nothing changed, nothing to load
+    assert engine.ask("setoption name Precision value bf16") == []
+    assert engine.ready() == [f"info string model {path} on cpu in bf16", "readyok"]
+    # The same name, a new file: a run that goes on exports again.
+    path.unlink()
+    save(Fixed(0.5), path, json.dumps(MANIFEST))
+    assert engine.ready() == [f"info string model {path} on cpu in bf16", "readyok"]
+    answer = engine.ask("position startpos", "go")
+    assert fields(answer[-2], ["score"]) == {"score": "cp 659"}
+    assert engine.ask("setoption name DNN_Model value uniform") == []
+    assert engine.ready() == ["readyok"]
+    engine.quit()
+
+
+def test_the_command_line_model_is_the_empty_option(start: Start, tmp_path: Path) -> None:
+    engine = start("--model", "uniform")
+    engine.ask(f"setoption name DNN_Model value {tmp_path}/nothing.pt")
+    assert engine.ask("setoption name DNN_Model value <empty>") == []
+    assert engine.ready() == ["readyok"]
+    engine.quit()
+
+
+def test_a_go_that_cannot_load_resigns(start: Start, tmp_path: Path) -> None:
+    engine = start("--model", str(tmp_path / "nothing.pt"))
+    answer = engine.ask("position startpos", "go")
+    assert answer[0].startswith("info string Error! model ")
+    assert answer[1:] == ["bestmove resign"]
+    engine.quit()
+
+
+def test_relative_paths_are_relative_to_the_working_folder(start: Start, policy: Path) -> None:
+    engine = start("--model", policy.name, "--device", "cpu", cwd=policy.parent)
+    assert engine.ready()[-1] == "readyok"
+    engine.quit()
