@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
+from functools import cache
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 # The helpers in tests/oracles are imported as `oracles`; import-mode importlib adds no path.
@@ -19,3 +21,24 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 settings.load_profile("keisei")
+
+
+@cache
+def why_no_gpu() -> str | None:
+    """The reason why GPU tests cannot run here; None if they can."""
+    import torch
+
+    from keisei import _build
+
+    if not _build.CUDA_KERNELS:
+        return f"no CUDA kernels were built: {_build.CUDA_REASON}"
+    if not torch.cuda.is_available():
+        return "torch finds no CUDA device"
+    return None
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("gpu") is not None:
+        reason = why_no_gpu()
+        if reason is not None:
+            pytest.skip(reason)

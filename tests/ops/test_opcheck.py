@@ -1,0 +1,62 @@
+"""Every op agrees with its schema, its fake kernel and torch's compiler."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from batch_helpers import DEVICES, State, clocks, played_masks, played_positions
+from keisei import ops
+
+
+def check(name: str, *args: object) -> None:
+    torch.library.opcheck(getattr(torch.ops.keisei, name).default, args)
+
+
+@pytest.mark.parametrize("games", [0, 5])
+@pytest.mark.parametrize("device", DEVICES)
+def test_reset(device: str, games: int) -> None:
+    check("reset", *State(games, device=device).reset_arguments)
+
+
+@pytest.mark.parametrize("checked", [True, False])
+@pytest.mark.parametrize("games", [0, 5])
+@pytest.mark.parametrize("device", DEVICES)
+def test_step(device: str, games: int, checked: bool) -> None:
+    state = State(games, device=device)
+    actions = ops.uniform_sample(state.mask, state.progress[1], 0)
+    check("step", *state.step_arguments(checked, actions=actions))
+
+
+@pytest.mark.parametrize("games", [0, 5])
+@pytest.mark.parametrize("device", DEVICES)
+def test_positions_readers(device: str, games: int) -> None:
+    rows = played_positions(games).to(device)
+    word_major = rows.t().contiguous().t()
+    for positions in (rows, word_major):
+        check("legal_mask", positions)
+        check("planes", positions, torch.float32, False)
+        check("planes", positions, torch.bfloat16, True)
+
+
+@pytest.mark.parametrize("games", [0, 5])
+@pytest.mark.parametrize("device", DEVICES)
+def test_mask_readers(device: str, games: int) -> None:
+    mask = played_masks(games).to(device)
+    clock = clocks(games).to(device)
+    check("unpack_mask", mask)
+    check("uniform_sample", mask, clock, 3, 0)
+    for dtype in (torch.float32, torch.float16, torch.bfloat16):
+        logits = torch.zeros(games, ops.LABELS, dtype=dtype, device=device)
+        check("masked_sample", logits, mask, clock, 3, 0, False)
+
+
+@pytest.mark.parametrize("form", ["zero_sum", "single", "own_plies"])
+@pytest.mark.parametrize(("steps", "games"), [(0, 3), (4, 0), (4, 3)])
+@pytest.mark.parametrize("device", DEVICES)
+def test_gae(device: str, steps: int, games: int, form: str) -> None:
+    values = torch.linspace(-1, 1, (steps + 1) * games, device=device).view(steps + 1, games)
+    rewards = torch.zeros(steps, games, device=device)
+    ending = torch.zeros(steps, games, dtype=torch.uint8, device=device)
+    valid = torch.ones(steps, games, dtype=torch.bool, device=device)
+    own = valid.clone() if form == "own_plies" else None
+    check("gae", values, rewards, ending, valid, 1.0, 0.95, form, own)
