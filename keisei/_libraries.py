@@ -6,6 +6,7 @@ the two are different folders.
 
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from keisei import _build
 
@@ -31,9 +32,10 @@ def load_ops() -> None:
     library = folder() / OPS
     if not library.is_file():
         raise ImportError(f"{library}: expected the ops library, found no such file")
-    torch.ops.load_library(str(library))
+    load: Any = torch.ops.load_library
+    load(str(library))
     if _build.CUDA_KERNELS and torch.version.cuda is not None:
-        torch.ops.load_library(str(folder() / OPS_CUDA))
+        load(str(folder() / OPS_CUDA))
 
 
 def require_cuda_kernels() -> None:
