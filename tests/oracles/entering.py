@@ -17,6 +17,18 @@ from oracles import text
 
 COUNTS = {"R": 2, "B": 2, "G": 4, "S": 4, "N": 4, "L": 4, "P": 18}
 PROMOTABLE = "RBSNLP"
+CHECKS = (
+    ("P", (0, -1)),
+    ("L", (0, -1)),
+    ("N", (1, -2)),
+    ("S", (-1, 1)),
+    ("S", (1, -1)),
+    ("G", (0, -1)),
+    ("G", (1, 0)),
+    ("B", (1, 1)),
+    ("R", (-1, 0)),
+    ("R", (0, 1)),
+)
 WISHES = ("met", "points", "pieces", "zone", "check", "random")
 
 
@@ -62,7 +74,7 @@ def conditions(sfen: str) -> Conditions:
     return Conditions(in_zone, pieces, points, 28 if black else 27, cshogi.Board(sfen).is_check())
 
 
-def _draft(rng: random.Random, wish: str) -> str:
+def _draft(rng: random.Random, wish: str, required: int) -> str:
     """One position with black to declare; it need not be legal for the side not to move."""
     board: dict[tuple[int, int], str] = {}
     stock = dict(COUNTS)
@@ -109,10 +121,19 @@ def _draft(rng: random.Random, wish: str) -> str:
                 return True
         return False
 
+    if wish == "check":
+        # An enemy piece that attacks the king from next to it, or by a knight's jump.
+        letter, step = rng.choice(CHECKS)
+        square = (king[0] + step[0], king[1] + step[1])
+        if square in free and fits(letter.lower(), square):
+            board[square] = letter.lower()
+            free.remove(square)
+            stock[letter] -= 1
+
     # Big pieces first: in the camp, in hand, elsewhere on the board, or the opponent's.
     hand: dict[str, int] = {}
     points = pieces = 0
-    for letter in "RRBB":
+    for letter in "R" * stock["R"] + "B" * stock["B"]:
         home = rng.choices(("camp", "hand", "board", "theirs"), (4, 3, 1, 2))[0]
         if home == "camp" and place(letter, True, (1, 2, 3)):
             pieces += 1
@@ -129,14 +150,14 @@ def _draft(rng: random.Random, wish: str) -> str:
         target_pieces = 9
     elif wish in ("zone", "check"):
         target_pieces = rng.randint(10, 12)
-    small = [letter for letter in "GGGGSSSSNNNNLLLL" + "P" * 18]
+    small = list("GGGGSSSSNNNNLLLL" + "P" * 18)
     rng.shuffle(small)
     while pieces < target_pieces and small:
         letter = small.pop()
         if stock[letter] and place(letter, True, (1, 2, 3)):
             pieces += 1
             points += 1
-    target_points = 28 + {"met": 0, "points": -1, "pieces": 1}.get(wish, rng.randint(-2, 2))
+    target_points = required + {"met": 0, "points": -1, "pieces": 1}.get(wish, rng.randint(-2, 2))
     while points < target_points and small:
         letter = small.pop()
         if stock[letter]:
@@ -163,14 +184,15 @@ def entering_king_positions(seed: int, count: int) -> Iterator[str]:
     rng = random.Random(seed)
     while count > 0:
         wish = rng.choice(WISHES)
-        sfen = _draft(rng, wish)
+        white = rng.random() < 0.5
+        sfen = _draft(rng, wish, 27 if white else 28)
         if wish == "check" and not cshogi.Board(sfen).is_check() and rng.random() < 0.9:
             continue
         board, _, hand, number = sfen.split()
         # The side not to move must not stand in check.
         if cshogi.Board(f"{board} w {hand} {number}").is_check():
             continue
-        if rng.random() < 0.5:
+        if white:
             sfen = text.turn_sfen(sfen)
         yield sfen
         count -= 1

@@ -153,7 +153,7 @@ def sfen_of(
 
 
 def drop_on(sfen: str, usi: str) -> str:
-    """The position after a drop given in USI, made as text and without asking whether it is legal."""
+    """The position after a drop given in USI, made as text whether it is legal or not."""
     _, turn, hand, number = sfen.split()
     board = board_cells(sfen)
     letter = usi[0] if turn == "b" else usi[0].lower()
