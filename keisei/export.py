@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from keisei.core.features import FEATURE_PLANES, LABELS
-from keisei.training.checkpoint import CheckpointError, load_model
+from keisei.core.model_file import CheckpointError, load_model
 from keisei.utils.files import replacing
 
 POLICY_FORMAT = "keisei-policy"

@@ -61,8 +61,8 @@ def main(argv: list[str] | None = None) -> int:
     try:
         args = parse_arguments(argv)
         # Loading torch takes seconds: not before the command line is known to be good.
+        from keisei.core.model_file import CheckpointError, load_model
         from keisei.core.ppo_agent import TrainingDivergedError
-        from keisei.training.checkpoint import CheckpointError, load_model
         from keisei.training.trainer import Trainer, find_checkpoint
 
         try:

@@ -16,12 +16,11 @@ from torch import Tensor
 
 from keisei.config_schema import AppConfig, ConfigError, resolve
 from keisei.core.experience_buffer import ExperienceBuffer
+from keisei.core.model_file import CheckpointError, LoadedModel
 from keisei.core.network import build_network
 from keisei.core.ppo_agent import PPOAgent
 from keisei.envs import ShogiVectorEnv
 from keisei.training.checkpoint import (
-    CheckpointError,
-    LoadedModel,
     TrainingState,
     checkpoint_name,
     find_latest,

@@ -1,0 +1,132 @@
+"""``model.ckpt``: a network in one safetensors file, with a manifest in its metadata.
+
+The manifest has the format and its version, the plane set and the label set, torch's version, the
+step, the configuration, and dtype, shape and SHA-256 of every tensor. Alone, copied anywhere, the
+file is enough to export, evaluate and play. Loading it executes nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from keisei.config_schema import AppConfig, ConfigError, config_from_dict
+from keisei.core.features import LABEL_SET, PLANE_SET
+from keisei.core.network import ResNet, build_network
+from keisei.utils.files import replacing
+
+MODEL_FILE = "model.ckpt"
+MODEL_FORMAT = "keisei-model"
+MODEL_FORMAT_VERSION = 1
+_METADATA_KEY = "keisei"
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that cannot be used; the text names the file, what was expected, what came."""
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A ``model.ckpt`` that passed its checks."""
+
+    path: Path
+    manifest: dict[str, Any]
+    config: AppConfig
+    weights: dict[str, Tensor]
+
+    def network(self, device: torch.device | str = "cpu") -> ResNet:
+        """The network with its weights, on ``device``, in eval mode."""
+        network = build_network(self.config.model)
+        try:
+            network.load_state_dict(self.weights)
+        except RuntimeError as error:
+            raise CheckpointError(f"{self.path}: the weights do not fit: {error}") from error
+        return network.to(device).eval()
+
+
+def _sum(tensor: Tensor) -> str:
+    raw = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
+    return hashlib.sha256(raw.numpy().tobytes()).hexdigest()
+
+
+def plain_tensors(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors as safetensors takes them: on the CPU, contiguous."""
+    return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+
+
+def save_model(path: Path, network: torch.nn.Module, config: AppConfig, step: int) -> None:
+    """Writes ``model.ckpt`` (or another name), whole or not at all.
+
+    ``config`` must be resolved: its ``model`` section rebuilds the network.
+    """
+    tensors = plain_tensors(network.state_dict())
+    manifest = {
+        "format": MODEL_FORMAT,
+        "format_version": MODEL_FORMAT_VERSION,
+        "plane_set": PLANE_SET,
+        "label_set": LABEL_SET,
+        "torch": torch.__version__,
+        "step": step,
+        "config": config.model_dump(mode="json"),
+        "tensors": {
+            name: {
+                "dtype": str(tensor.dtype).removeprefix("torch."),
+                "shape": list(tensor.shape),
+                "sha256": _sum(tensor),
+            }
+            for name, tensor in sorted(tensors.items())
+        },
+    }
+    with replacing(path) as temporary:
+        save_file(tensors, temporary, metadata={_METADATA_KEY: json.dumps(manifest)})
+
+
+def load_model(path: str | Path) -> LoadedModel:
+    """Reads a checkpoint folder's ``model.ckpt``, or such a file alone.
+
+    Raises CheckpointError if the file is missing or broken, of another format, made for other
+    planes or labels, or if a tensor's sum is wrong.
+    """
+    path = Path(path)
+    if path.is_dir():
+        path = path / MODEL_FILE
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(f"{path}: cannot be read as safetensors: {error}") from error
+    if _METADATA_KEY not in metadata:
+        raise CheckpointError(f"{path}: no keisei manifest in the file's metadata")
+    manifest = json.loads(metadata[_METADATA_KEY])
+    expect(path, manifest, "format", MODEL_FORMAT)
+    expect(path, manifest, "format_version", MODEL_FORMAT_VERSION)
+    expect(path, manifest, "plane_set", PLANE_SET)
+    expect(path, manifest, "label_set", LABEL_SET)
+    sums = {name: entry["sha256"] for name, entry in manifest["tensors"].items()}
+    if sums.keys() != weights.keys():
+        odd = sorted(sums.keys() ^ weights.keys())
+        raise CheckpointError(f"{path}: tensors in the manifest and in the file differ: {odd}")
+    for name, tensor in weights.items():
+        if _sum(tensor) != sums[name]:
+            raise CheckpointError(f"{path}: {name}: wrong SHA-256; the file is damaged")
+    try:
+        config = config_from_dict(manifest["config"], str(path))
+    except ConfigError as error:
+        raise CheckpointError(str(error)) from error
+    return LoadedModel(path=path, manifest=manifest, config=config, weights=weights)
+
+
+def expect(path: Path, manifest: Mapping[str, Any], key: str, value: object) -> None:
+    """Raises CheckpointError unless ``manifest[key]`` is ``value``."""
+    if manifest.get(key) != value:
+        raise CheckpointError(f"{path}: {key}: expected {value!r}, got {manifest.get(key)!r}")
