@@ -6,6 +6,7 @@ import functools
 
 import pytest
 import torch
+
 from keisei import Position, ops
 from keisei.envs import ShogiVectorEnv
 

@@ -7,6 +7,7 @@ import itertools
 import pytest
 import torch
 from batch_helpers import DEVICES
+
 from keisei import ops
 from keisei.ops import MOVE_LIMIT, NO_LEGAL_MOVE, NOT_ENDED, REPETITION, GaeForm
 
@@ -88,9 +89,7 @@ def plain_gae(
                 return one_ply + sign * gamma * lam * advantage(t + 1)
             if ending[t + 1] not in (NOT_ENDED, MOVE_LIMIT):
                 return reward[t] - gamma * reward[t + 1] - value[t]
-            two_plies = (
-                reward[t] - gamma * reward[t + 1] + gamma**2 * value[t + 2] - value[t]
-            )
+            two_plies = reward[t] - gamma * reward[t + 1] + gamma**2 * value[t + 2] - value[t]
             if ending[t + 1] == MOVE_LIMIT:
                 return two_plies
             return two_plies + gamma**2 * lam * advantage(t + 2)

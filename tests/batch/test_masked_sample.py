@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from batch_helpers import DEVICES, clocks, pack, played_masks, random_masks, unpack
+
 from keisei import ops
 
 # Float32 sums over at most 2,187 labels.
@@ -42,9 +43,7 @@ def some_masks() -> torch.Tensor:
 @pytest.mark.parametrize("greedy", [False, True])
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("device", DEVICES)
-def test_log_prob_and_entropy(
-    device: str, dtype: torch.dtype, greedy: bool, scale: float
-) -> None:
+def test_log_prob_and_entropy(device: str, dtype: torch.dtype, greedy: bool, scale: float) -> None:
     mask = some_masks()
     logits = some_logits(len(mask), scale).to(dtype)
     action, log_prob, entropy = (

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from batch_helpers import DEVICES, played_positions
+
 from keisei import Position, ops
 
 GAMES = 60

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from batch_helpers import DEVICES, clocks, pack, played_masks, random_masks, unpack
+
 from keisei import ops
 
 WORD = 2**32
@@ -37,9 +38,12 @@ def test_the_reference_has_the_published_vectors() -> None:
         0xA20BC7C6,
         0x6D5451FD,
     ]
-    assert philox(
-        [0x243F6A88, 0x85A308D3, 0x13198A2E, 0x03707344], [0xA4093822, 0x299F31D0]
-    ) == [0xD16CFE09, 0x94FDCCEB, 0x5001E420, 0x24126EA1]
+    assert philox([0x243F6A88, 0x85A308D3, 0x13198A2E, 0x03707344], [0xA4093822, 0x299F31D0]) == [
+        0xD16CFE09,
+        0x94FDCCEB,
+        0x5001E420,
+        0x24126EA1,
+    ]
 
 
 @pytest.mark.parametrize("device", DEVICES)

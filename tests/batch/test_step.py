@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from batch_helpers import DEVICES, State
+
 from keisei import Position, ops
 from keisei.envs import ShogiVectorEnv
 
@@ -237,9 +238,7 @@ def test_a_checked_step_on_cuda_keeps_an_error_that_waits() -> None:
 def test_games_restart_from_their_own_start(device: str) -> None:
     env = ShogiVectorEnv(7, device, max_plies=1, first_game=4)
     env.reset(SFENS[:3])
-    expected = np.stack(
-        [Position.from_sfen(SFENS[(4 + game) % 3]).words() for game in range(7)]
-    )
+    expected = np.stack([Position.from_sfen(SFENS[(4 + game) % 3]).words() for game in range(7)])
     for _ in range(3):
         assert np.array_equal(env.positions.cpu().numpy(), expected)
         assert env.step(env.sample_uniform()).truncated.all()

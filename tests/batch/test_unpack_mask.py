@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from batch_helpers import DEVICES, pack, random_masks, unpack
+
 from keisei import ops
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from batch_helpers import DEVICES, unpack
+
 from keisei import Position, ops
 from keisei.envs import ShogiVectorEnv, Step
 

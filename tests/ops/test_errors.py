@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 import torch
 from batch_helpers import DEVICES, State, clocks, played_masks, played_positions
+
 from keisei import ops
 
 N = 6
@@ -114,9 +115,7 @@ def test_what_is_written_shares_no_memory() -> None:
     # Neighbours in one storage do not overlap.
     pair = torch.zeros(2, N)
     state.actions = ops.uniform_sample(state.mask, state.progress[1], 0)
-    torch.ops.keisei.step(
-        *state.step_arguments(reward=pair[0], length=pair[1].view(torch.int32))
-    )
+    torch.ops.keisei.step(*state.step_arguments(reward=pair[0], length=pair[1].view(torch.int32)))
     assert state.valid.all()
 
 

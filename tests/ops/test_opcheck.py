@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from batch_helpers import DEVICES, State, clocks, played_masks, played_positions
+
 from keisei import ops
 
 
