@@ -23,7 +23,7 @@ SFENS = [
     Position().sfen(),
     "l6nl/5+P1gk/2np1S3/p1p4Pp/3P2Sp1/1PPb2P1P/P5GS1/R8/LN4bKL w RGgsn5p 1",
     Position().sfen(),
-    "4k4/9/9/9/9/9/9/K4R3/9 b - 1",
+    "k8/9/9/9/9/9/9/9/8K b - 1",
     Position().sfen(),
     "+R+R+B+BKGGSS/PP7/9/9/9/9/9/9/4k4 w 2P 1",
     Position().sfen(),
