@@ -1,6 +1,7 @@
 #include "engine/json.h"
 
 #include <charconv>
+#include <cstdint>
 #include <stdexcept>
 
 namespace keisei::engine {
