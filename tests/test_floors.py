@@ -28,7 +28,8 @@ TORCH_FILES = {"engine/torchscript_evaluator.cpp"}
 
 PYTHON_FLOORS: dict[str, set[str]] = {
     "envs": {"ops", "envs"},
-    "core": {"ops", "envs", "core", "config_schema"},
+    "utils": {"utils", "config_schema"},
+    "core": {"ops", "envs", "core", "config_schema", "utils"},
     "evaluation": {"ops", "envs", "core", "config_schema", "evaluation", "utils"},
     "training": {"ops", "envs", "core", "config_schema", "evaluation", "utils", "training"},
 }
