@@ -144,7 +144,11 @@ class Reader {
         double out = 0;
         const char* begin = text_.data() + at_;
         const auto [end, error] = std::from_chars(begin, text_.data() + text_.size(), out);
-        if (error != std::errc()) fail("a value");
+        // from_chars also knows words such as inf.
+        if (error != std::errc() ||
+            std::string_view("-0123456789").find(*begin) == std::string_view::npos) {
+            fail("a value");
+        }
         at_ += static_cast<std::size_t>(end - begin);
         return out;
     }

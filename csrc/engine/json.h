@@ -1,4 +1,4 @@
-// A reader for JSON, as much as a model's manifest needs. Strict; no dependency.
+// A reader for JSON, as much as a model's manifest needs, without a dependency.
 #pragma once
 
 #include <map>

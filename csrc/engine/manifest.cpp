@@ -1,5 +1,6 @@
 #include "engine/manifest.h"
 
+#include <charconv>
 #include <stdexcept>
 #include <string>
 
@@ -22,9 +23,9 @@ std::string shown(const Json* value) {
     if (value == nullptr) return "nothing";
     if (const auto* text = value->text()) return "'" + *text + "'";
     if (const auto* number = value->number()) {
-        const auto whole = static_cast<long long>(*number);
-        return static_cast<double>(whole) == *number ? std::to_string(whole)
-                                                     : std::to_string(*number);
+        char buffer[32];
+        const auto end = std::to_chars(buffer, buffer + sizeof(buffer), *number);
+        return {buffer, end.ptr};
     }
     return "something else";
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import queue
 import subprocess
 import sys
@@ -10,8 +11,9 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-# The console script of the environment that runs the tests: what users have on their PATH.
-KEISEI_PLAY = Path(sys.executable).parent / "keisei_play"
+# The console script of the environment that runs the tests: what users have on their PATH. The
+# variable names another one, for example that of a build with sanitizers.
+KEISEI_PLAY = Path(os.environ.get("KEISEI_PLAY") or Path(sys.executable).parent / "keisei_play")
 PATIENCE = 60.0
 
 

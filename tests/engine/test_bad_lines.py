@@ -118,6 +118,8 @@ WORDS = VOCABULARY.split(" ")
 def garbage(rng: random.Random) -> str | bytes:
     if rng.random() < 0.1:
         return bytes(rng.randrange(256) for _ in range(rng.randrange(60))).replace(b"\n", b"")
+    if rng.random() < 0.1:
+        return GOOD
     start = rng.choice(("position startpos moves", "position sfen", "go", "setoption name", ""))
     return " ".join((start, *(rng.choice(WORDS) for _ in range(rng.randrange(8)))))
 

@@ -251,6 +251,7 @@ REFUSED = {
     "other JSON": ("[1, 2]", r"manifest format: expected 'keisei-policy', got nothing"),
     "format": ({"format": "other"}, r"manifest format: expected 'keisei-policy', got 'other'"),
     "version": ({"format_version": 2}, r"manifest format_version: expected 1, got 2"),
+    "huge version": ({"format_version": 1e300}, r"format_version: expected 1, got 1e\+?300"),
     "version text": ({"format_version": "1"}, r"format_version: expected 1, got '1'"),
     "planes": (
         {"plane_set": {"name": "dlshogi-119", "version": 1}},
