@@ -1,0 +1,244 @@
+"""PPO: the loss against plain arithmetic, and that collecting and learning agree."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from keisei import ops
+from keisei.config_schema import ModelConfig, TrainingConfig
+from keisei.core.experience_buffer import ExperienceBuffer, Minibatch
+from keisei.core.network import build_network
+from keisei.core.ppo_agent import (
+    PPOAgent,
+    TrainingDivergedError,
+    masked_log_softmax,
+    ppo_loss,
+)
+from keisei.envs import ShogiVectorEnv
+from keisei.training.rollout import collect
+
+# What the rollout stored and what the learner recomputes with unchanged weights. In float32 only
+# the order of sums differs; in bfloat16 the logits themselves are rounded to 8 bits.
+FLOAT32_BOUND = 1e-5
+BFLOAT16_BOUND = 5e-2
+
+
+def make_agent(
+    device: torch.device = torch.device("cpu"), **changes: object
+) -> tuple[PPOAgent, ShogiVectorEnv, ExperienceBuffer]:
+    settings = {
+        "batch_size": 64,
+        "precision": "float32",
+        "compile": False,
+        "learning_rate": 1e-3,
+    } | changes
+    torch.manual_seed(5)
+    network = build_network(ModelConfig(tower_depth=2, tower_width=16))
+    network.to(device, memory_format=torch.channels_last)
+    agent = PPOAgent(network, TrainingConfig(**settings), device)
+    # A short move limit, so that a rollout holds truncated games and their rows without a move.
+    env = ShogiVectorEnv(16, device, max_plies=6, seed=3, check_actions=False)
+    return agent, env, ExperienceBuffer(16, 16, device)
+
+
+def recomputed(agent: PPOAgent, buffer: ExperienceBuffer) -> tuple[torch.Tensor, torch.Tensor]:
+    rows = buffer.rollout_length * buffer.num_games
+    positions = buffer.positions.view(rows, 17)
+    order = torch.randperm(rows, generator=torch.Generator().manual_seed(0)).to(agent.device)
+    log_probs = torch.zeros(rows, device=agent.device)
+    values = torch.zeros(rows, device=agent.device)
+    for index in order.split(37):
+        logits, value = agent.evaluate(positions[index])
+        legal = ops.unpack_mask(ops.legal_mask(positions[index]))
+        all_log_probs, _ = masked_log_softmax(logits.detach(), legal)
+        actions = buffer.actions.view(rows)[index].long()
+        log_probs[index] = all_log_probs.gather(1, actions[:, None]).squeeze(1)
+        values[index] = value.detach()
+    return log_probs.view_as(buffer.log_probs), values.view_as(buffer.values[:-1])
+
+
+@pytest.mark.parametrize(
+    ("precision", "bound"), [("float32", FLOAT32_BOUND), ("bfloat16", BFLOAT16_BOUND)]
+)
+def test_learning_sees_the_policy_that_collected(precision: str, bound: float) -> None:
+    agent, env, buffer = make_agent(precision=precision)
+    # Some learning first, so that the policy is not the nearly uniform one of fresh weights.
+    for _ in range(3):
+        collect(env, agent, buffer)
+        agent.learn(buffer, torch.Generator().manual_seed(0))
+    collect(env, agent, buffer)
+    log_probs, values = recomputed(agent, buffer)
+    valid = buffer.valid
+    assert 0 < int(valid.sum()) < valid.numel()
+    assert float((log_probs - buffer.log_probs)[valid].abs().max()) <= bound
+    assert float((values - buffer.values[:-1])[valid].abs().max()) <= bound
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize(
+    ("precision", "bound"), [("float32", 1e-3), ("bfloat16", 2 * BFLOAT16_BOUND)]
+)
+def test_learning_sees_the_policy_that_collected_on_cuda(precision: str, bound: float) -> None:
+    agent, env, buffer = make_agent(torch.device("cuda", 0), precision=precision)
+    generator = torch.Generator("cuda").manual_seed(0)
+    for _ in range(3):
+        collect(env, agent, buffer)
+        agent.learn(buffer, generator)
+    collect(env, agent, buffer)
+    log_probs, values = recomputed(agent, buffer)
+    assert float((log_probs - buffer.log_probs)[buffer.valid].abs().max()) <= bound
+    assert float((values - buffer.values[:-1])[buffer.valid].abs().max()) <= bound
+
+
+def test_masked_log_softmax_and_its_gradient() -> None:
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(4, 50, generator=generator).requires_grad_()
+    legal = torch.rand(4, 50, generator=generator) < 0.3
+    legal[0] = False
+    legal[0, 17] = True
+    log_probs, entropy = masked_log_softmax(logits, legal)
+    for row in range(4):
+        index = legal[row].nonzero().flatten()
+        plain = torch.log_softmax(logits[row, index].detach(), dim=0)
+        torch.testing.assert_close(log_probs[row, index].detach(), plain)
+        torch.testing.assert_close(entropy[row].detach(), -(plain.exp() * plain).sum())
+    assert float(entropy[0]) == 0.0
+    (log_probs.sum() + entropy.sum()).backward()
+    assert logits.grad is not None
+    assert bool(logits.grad.isfinite().all())
+    assert bool((logits.grad[~legal] == 0).all())
+
+
+def one_minibatch() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, Minibatch]:
+    generator = torch.Generator().manual_seed(1)
+    rows = 8
+    logits = torch.randn(rows, ops.LABELS, generator=generator)
+    legal = torch.rand(rows, ops.LABELS, generator=generator) < 0.05
+    actions = torch.stack([row.nonzero()[1, 0] for row in legal])
+    log_probs, _ = masked_log_softmax(logits, legal)
+    chosen = log_probs.gather(1, actions[:, None]).squeeze(1)
+    batch = Minibatch(
+        positions=torch.zeros(rows, 17, dtype=torch.int32),
+        actions=actions,
+        log_probs=chosen + 0.5 * torch.randn(rows, generator=generator),
+        values=torch.rand(rows, generator=generator) * 2 - 1,
+        advantages=torch.randn(rows, generator=generator),
+        returns=torch.rand(rows, generator=generator) * 2 - 1,
+        valid=torch.tensor([True] * 6 + [False] * 2),
+    )
+    return logits, torch.rand(rows, generator=generator) * 2 - 1, legal, batch
+
+
+@pytest.mark.parametrize("value_clip", [None, 0.1])
+def test_the_loss_is_the_plain_one(value_clip: float | None) -> None:
+    logits, values, legal, batch = one_minibatch()
+    config = TrainingConfig(
+        value_clip=value_clip, value_coefficient=0.7, entropy_coefficient=0.03, clip_range=0.2
+    )
+    loss = ppo_loss(logits, values, legal, batch, config)
+    policy = value = entropy = kl = clipped = 0.0
+    for i in range(6):
+        index = legal[i].nonzero().flatten()
+        p = torch.softmax(logits[i, index].double(), dim=0)
+        log_p = float(p[index == batch.actions[i]].log())
+        ratio = math.exp(log_p - float(batch.log_probs[i]))
+        advantage = float(batch.advantages[i])
+        policy -= min(ratio * advantage, min(max(ratio, 0.8), 1.2) * advantage) / 6
+        error = (float(values[i]) - float(batch.returns[i])) ** 2
+        if value_clip is not None:
+            old = float(batch.values[i])
+            near = old + min(max(float(values[i]) - old, -value_clip), value_clip)
+            error = max(error, (near - float(batch.returns[i])) ** 2)
+        value += error / 6
+        entropy -= float((p * p.log()).sum()) / 6
+        kl += (ratio - 1 - math.log(ratio)) / 6
+        clipped += (abs(ratio - 1) > 0.2) / 6
+    assert float(loss.policy) == pytest.approx(policy, abs=1e-5)
+    assert float(loss.value) == pytest.approx(value, abs=1e-5)
+    assert float(loss.entropy) == pytest.approx(entropy, abs=1e-5)
+    assert float(loss.approx_kl) == pytest.approx(kl, abs=1e-5)
+    assert float(loss.clip_fraction) == pytest.approx(clipped, abs=1e-5)
+    assert float(loss.total) == pytest.approx(policy + 0.7 * value - 0.03 * entropy, abs=1e-5)
+
+
+def test_rows_without_a_move_change_nothing() -> None:
+    logits, values, legal, batch = one_minibatch()
+    logits.requires_grad_()
+    config = TrainingConfig()
+    loss = ppo_loss(logits, values, legal, batch, config)
+    loss.total.backward()
+    assert logits.grad is not None
+    assert bool((logits.grad[6:] == 0).all()) and bool((logits.grad[:6] != 0).any())
+    poisoned = Minibatch(
+        **{
+            name: torch.where(
+                batch.valid, getattr(batch, name), torch.full_like(getattr(batch, name), 1e6)
+            )
+            if name in ("log_probs", "values", "advantages", "returns")
+            else getattr(batch, name)
+            for name in Minibatch.__dataclass_fields__
+        }
+    )
+    again = ppo_loss(logits.detach(), values, legal, poisoned, config)
+    assert float(again.total) == float(loss.total)
+
+
+def test_learning_moves_probability_towards_advantage() -> None:
+    agent, env, buffer = make_agent(entropy_coefficient=0.0, target_kl=None, ppo_epochs=3)
+    collect(env, agent, buffer)
+    before, _ = recomputed(agent, buffer)
+    metrics = agent.learn(buffer, torch.Generator().manual_seed(0))
+    after, _ = recomputed(agent, buffer)
+    gain = ((after - before) * buffer.advantages)[buffer.valid].mean()
+    assert float(gain) > 0
+    assert metrics["gradient_steps"] == 3 * 4
+    assert metrics["kl_stop"] == 0.0
+
+
+def test_an_epoch_stops_before_the_step_that_is_too_far() -> None:
+    agent, env, buffer = make_agent(target_kl=1e-9, ppo_epochs=50, learning_rate=1e-2)
+    collect(env, agent, buffer)
+    metrics = agent.learn(buffer, torch.Generator().manual_seed(0))
+    assert metrics["kl_stop"] == 1.0
+    assert 1 <= metrics["gradient_steps"] < 50 * 4
+
+
+def test_a_lost_number_is_an_error() -> None:
+    agent, env, buffer = make_agent()
+    collect(env, agent, buffer)
+    buffer.advantages.fill_(float("nan"))
+    with pytest.raises(TrainingDivergedError, match="expected a finite"):
+        agent.learn(buffer, torch.Generator().manual_seed(0))
+
+
+def test_gradients_are_clipped_and_norms_are_not_decayed() -> None:
+    agent, _, _ = make_agent(weight_decay=0.5)
+    decayed, others = agent.optimizer.param_groups
+    assert decayed["weight_decay"] == 0.5 and others["weight_decay"] == 0.0
+    assert all(p.ndim > 1 for p in decayed["params"])
+    assert all(p.ndim <= 1 for p in others["params"])
+    assert len(decayed["params"]) + len(others["params"]) == len(list(agent.model.parameters()))
+
+
+def test_the_optimiser_goes_on_where_it_stood() -> None:
+    agent, env, buffer = make_agent()
+    collect(env, agent, buffer)
+    agent.learn(buffer, torch.Generator().manual_seed(0))
+    other, _, _ = make_agent()
+    other.model.load_state_dict(agent.model.state_dict())
+    other.load_optimizer_tensors({k: v.clone() for k, v in agent.optimizer_tensors().items()})
+    for one in (agent, other):
+        one.learn(buffer, torch.Generator().manual_seed(1))
+    for (name, a), (_, b) in zip(
+        agent.model.named_parameters(), other.model.named_parameters(), strict=True
+    ):
+        assert torch.equal(a, b), name
+
+
+def test_an_open_configuration_is_refused() -> None:
+    network = build_network(ModelConfig(tower_depth=1, tower_width=8))
+    with pytest.raises(ValueError, match="expected a resolved configuration, got 'auto'"):
+        PPOAgent(network, TrainingConfig(), torch.device("cpu"))

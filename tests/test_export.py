@@ -1,0 +1,144 @@
+"""keisei-export: the exported file computes what the network computes."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from keisei import export
+from keisei.config_schema import AppConfig, ModelConfig, resolve
+from keisei.core.model_file import load_model, save_model
+from keisei.core.network import build_network
+from keisei.envs import ShogiVectorEnv
+
+CONFIG = resolve(
+    AppConfig(model=ModelConfig(tower_depth=2, tower_width=16)),
+    device="cpu",
+    compile_network=False,
+)
+# The same float32 kernels on the same machine; only fusion may change the order of operations.
+BOUND = 1e-5
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Path:
+    torch.manual_seed(0)
+    network = build_network(CONFIG.model)
+    with torch.no_grad():  # away from the careful start, so that every part has an effect
+        for parameter in network.parameters():
+            parameter.add_(0.05 * torch.randn_like(parameter))
+    path = tmp_path / "model.ckpt"
+    save_model(path, network.to(memory_format=torch.channels_last), CONFIG, 7)
+    return path
+
+
+def load(path: Path) -> tuple[torch.jit.ScriptModule, dict[str, object]]:
+    extra = {"manifest.json": ""}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        module = torch.jit.load(str(path), _extra_files=extra)
+    return module, json.loads(extra["manifest.json"])
+
+
+def positions_from_play(count: int) -> torch.Tensor:
+    env = ShogiVectorEnv(100, seed=11)
+    planes = []
+    while len(planes) * 100 < count:
+        for _ in range(23):
+            env.step(env.sample_uniform())
+        planes.append(env.planes())
+    return torch.cat(planes)[:count]
+
+
+def test_equals_the_network_on_1000_positions(tmp_path: Path, checkpoint: Path) -> None:
+    policy = tmp_path / "policy.pt"
+    assert export.main([str(checkpoint), str(policy)]) == 0
+    network, (module, _) = load_model(checkpoint).network(), load(policy)
+    planes = positions_from_play(1000)
+    with torch.no_grad():
+        start = 0
+        for batch in (1, 2, 64, 128, 305, 500):
+            part = planes[start : start + batch]
+            start += batch
+            for got, expected in zip(module(part), network(part), strict=True):
+                assert got.dtype == torch.float32 and got.shape == expected.shape
+                assert float((got - expected).abs().max()) <= BOUND
+        assert start == 1000
+        assert float(network(planes)[0].std()) > 0.1, "the comparison must have something to see"
+
+
+def test_the_manifest_goes_along(tmp_path: Path, checkpoint: Path) -> None:
+    export.export_checkpoint(checkpoint.parent, tmp_path / "policy.pt")
+    _, manifest = load(tmp_path / "policy.pt")
+    assert manifest["format"] == "keisei-policy"
+    assert manifest["format_version"] == 1
+    assert manifest["plane_set"] == {"name": "keisei-121", "version": 1, "planes": 121}
+    assert manifest["label_set"] == {"name": "dlshogi-2187", "version": 1, "labels": 2187}
+    assert manifest["step"] == 7
+    assert manifest["config"] == CONFIG.model_dump(mode="json")
+
+
+def test_the_file_may_be_cast_and_frozen(tmp_path: Path, checkpoint: Path) -> None:
+    export.export_checkpoint(checkpoint, tmp_path / "policy.pt")
+    planes = positions_from_play(20)
+    expected, _ = load(tmp_path / "policy.pt")[0](planes)
+    module, _ = load(tmp_path / "policy.pt")
+    assert len(list(module.parameters())) > 0, "a frozen file would have none left to cast"
+    module = module.to(torch.bfloat16)
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")
+        frozen = torch.jit.freeze(module.eval())
+        logits, value = frozen(planes.bfloat16())
+    assert logits.dtype == torch.bfloat16 and value.shape == (20,)
+    error = (logits.float() - expected).abs().max() / expected.abs().max()
+    assert float(error.detach()) < 0.1
+
+
+def test_exporting_leaves_the_network_alone(tmp_path: Path, checkpoint: Path) -> None:
+    model = load_model(checkpoint)
+    network = model.network().to(memory_format=torch.channels_last).bfloat16().train()
+    export.export_network(network, model.manifest, tmp_path / "policy.pt")
+    assert network.training
+    assert {p.dtype for p in network.parameters()} == {torch.bfloat16}
+
+
+def test_no_warning_of_torchscript_gets_out(tmp_path: Path, checkpoint: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        export.export_checkpoint(checkpoint, tmp_path / "policy.pt")
+
+
+class BatchDependent(nn.Module):
+    """What a trace cannot hold: its result depends on the batch's size in Python."""
+
+    def forward(self, planes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        batch = int(planes.shape[0])
+        return torch.full((batch, 2187), float(batch)), planes.flatten(1).sum(1) * 0
+
+
+def test_what_a_trace_gets_wrong_is_not_written(tmp_path: Path, checkpoint: Path) -> None:
+    manifest = load_model(checkpoint).manifest
+    target = tmp_path / "out" / "policy.pt"
+    target.parent.mkdir()
+    with (
+        warnings.catch_warnings(),
+        pytest.raises(export.ExportError, match=r"policy\.pt: logits: expected"),
+    ):
+        warnings.simplefilter("ignore")
+        export.export_network(BatchDependent(), manifest, target)
+    assert list(target.parent.iterdir()) == []
+
+
+def test_a_bad_source_is_one_line_and_keeps_the_old_file(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    policy = tmp_path / "policy.pt"
+    policy.write_text("old")
+    assert export.main([str(tmp_path / "nowhere.ckpt"), str(policy)]) == 1
+    assert "nowhere.ckpt: cannot be read" in caplog.text
+    assert policy.read_text() == "old"
