@@ -29,6 +29,9 @@ def command(arguments: list[str]) -> tuple[str, list[str], dict[str, str]]:
             "not installed"
         )
     environment = dict(os.environ)
+    # Waiting threads sleep: where another program thinks on the same cores, threads that spin made
+    # one evaluation of a small network take 350 ms in place of 1. Read when libgomp is loaded.
+    environment.setdefault("OMP_WAIT_POLICY", "passive")
     libraries = torch.folder / "lib"
     beside = folder().parent / "torch" / "lib"
     if not (beside.is_dir() and beside.samefile(libraries)):
