@@ -17,7 +17,7 @@ from rich.text import Text
 
 _log = logging.getLogger(__name__)
 
-# Plain lines at most so often, in seconds; the first figures are shown at once.
+# Plain lines at most so often, in seconds; the first and the last figures are shown in any case.
 _LINE_INTERVAL = 5.0
 
 
@@ -83,7 +83,8 @@ class ProgressDisplay:
         self._step, self._seconds, self._left = step, seconds, left
         self._metrics = dict(metrics)
         now = time.monotonic()
-        if self._live is None and now - self._last_line >= _LINE_INTERVAL:
+        due = now - self._last_line >= _LINE_INTERVAL or step >= self._total
+        if self._live is None and due:
             self._last_line = now
             _log.info("%s", self.line())
 

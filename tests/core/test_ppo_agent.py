@@ -27,7 +27,7 @@ BFLOAT16_BOUND = 5e-2
 
 
 def make_agent(
-    device: torch.device = torch.device("cpu"), **changes: object
+    device: str = "cpu", **changes: object
 ) -> tuple[PPOAgent, ShogiVectorEnv, ExperienceBuffer]:
     settings = {
         "batch_size": 64,
@@ -38,10 +38,10 @@ def make_agent(
     torch.manual_seed(5)
     network = build_network(ModelConfig(tower_depth=2, tower_width=16))
     network.to(device, memory_format=torch.channels_last)
-    agent = PPOAgent(network, TrainingConfig(**settings), device)
+    agent = PPOAgent(network, TrainingConfig(**settings), torch.device(device))
     # A short move limit, so that a rollout holds truncated games and their rows without a move.
     env = ShogiVectorEnv(16, device, max_plies=6, seed=3, check_actions=False)
-    return agent, env, ExperienceBuffer(16, 16, device)
+    return agent, env, ExperienceBuffer(16, 16, agent.device)
 
 
 def recomputed(agent: PPOAgent, buffer: ExperienceBuffer) -> tuple[torch.Tensor, torch.Tensor]:
@@ -82,7 +82,7 @@ def test_learning_sees_the_policy_that_collected(precision: str, bound: float) -
     ("precision", "bound"), [("float32", 1e-3), ("bfloat16", 2 * BFLOAT16_BOUND)]
 )
 def test_learning_sees_the_policy_that_collected_on_cuda(precision: str, bound: float) -> None:
-    agent, env, buffer = make_agent(torch.device("cuda", 0), precision=precision)
+    agent, env, buffer = make_agent("cuda:0", precision=precision)
     generator = torch.Generator("cuda").manual_seed(0)
     for _ in range(3):
         collect(env, agent, buffer)
@@ -105,7 +105,7 @@ def test_masked_log_softmax_and_its_gradient() -> None:
         plain = torch.log_softmax(logits[row, index].detach(), dim=0)
         torch.testing.assert_close(log_probs[row, index].detach(), plain)
         torch.testing.assert_close(entropy[row].detach(), -(plain.exp() * plain).sum())
-    assert float(entropy[0]) == 0.0
+    assert float(entropy[0].detach()) == 0.0
     (log_probs.sum() + entropy.sum()).backward()
     assert logits.grad is not None
     assert bool(logits.grad.isfinite().all())

@@ -1,0 +1,132 @@
+"""Checkpoints on disk: published whole, checked when read, found again."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+from keisei.config_schema import AppConfig, ModelConfig, resolve
+from keisei.core.model_file import CheckpointError, load_model
+from keisei.core.network import build_network
+from keisei.training.checkpoint import (
+    TrainingState,
+    checkpoint_name,
+    find_latest,
+    list_checkpoints,
+    load_checkpoint,
+    save_checkpoint,
+)
+from keisei.utils.files import publishing, sha256_of_file
+
+CONFIG = resolve(
+    AppConfig(model=ModelConfig(tower_depth=1, tower_width=8)), device="cpu", compile_network=False
+)
+STATE = TrainingState(
+    tensors={"a": torch.arange(5), "scalar": torch.tensor(3), "empty": torch.zeros(0)},
+    values={"iteration": 3, "seconds": 1.5},
+)
+
+
+def save(directory: Path, step: int = 5) -> None:
+    torch.manual_seed(0)
+    save_checkpoint(
+        directory, network=build_network(CONFIG.model), config=CONFIG, step=step, state=STATE
+    )
+
+
+def test_comes_back_whole(tmp_path: Path) -> None:
+    save(tmp_path / "step-5")
+    model, state = load_checkpoint(tmp_path / "step-5")
+    assert model.config == CONFIG and model.manifest["step"] == 5
+    assert state.values == STATE.values
+    assert state.tensors.keys() == STATE.tensors.keys()
+    for name, tensor in STATE.tensors.items():
+        assert torch.equal(state.tensors[name], tensor)
+    assert [p.name for p in tmp_path.iterdir()] == ["step-5"], "nothing temporary stays"
+
+
+def test_the_index_lists_every_file_with_its_sum(tmp_path: Path) -> None:
+    save(tmp_path / "step-5")
+    index = json.loads((tmp_path / "step-5" / "checkpoint.json").read_text())
+    assert index["format"] == "keisei-checkpoint" and index["step"] == 5
+    others = {p.name for p in (tmp_path / "step-5").iterdir()} - {"checkpoint.json"}
+    assert others == set(index["files"])
+    assert others == {"model.ckpt", "training-00000.safetensors", "training-00000.json"}
+    for name, entry in index["files"].items():
+        path = tmp_path / "step-5" / name
+        assert entry == {"bytes": path.stat().st_size, "sha256": sha256_of_file(path)}
+
+
+def test_the_model_alone_is_enough_elsewhere(tmp_path: Path) -> None:
+    save(tmp_path / "step-5")
+    copy = tmp_path / "copy.ckpt"
+    copy.write_bytes((tmp_path / "step-5" / "model.ckpt").read_bytes())
+    assert load_model(copy).weights.keys() == load_model(tmp_path / "step-5").weights.keys()
+
+
+@pytest.mark.parametrize(
+    "name", ["model.ckpt", "training-00000.safetensors", "training-00000.json"]
+)
+def test_a_damaged_or_missing_file_is_named(tmp_path: Path, name: str) -> None:
+    directory = tmp_path / "step-5"
+    save(directory)
+    path = directory / name
+    raw = bytearray(path.read_bytes())
+    raw[-3] ^= 4
+    path.write_bytes(raw)
+    with pytest.raises(CheckpointError, match=rf"{name}: SHA-256: expected \w{{64}}, got \w{{64}}"):
+        load_checkpoint(directory)
+    path.unlink()
+    with pytest.raises(CheckpointError, match=f"{name}: missing"):
+        load_checkpoint(directory)
+
+
+def test_an_unpublished_folder_is_no_checkpoint(tmp_path: Path) -> None:
+    (tmp_path / "step-5").mkdir()
+    with pytest.raises(CheckpointError, match=r"checkpoint\.json: cannot be read"):
+        load_checkpoint(tmp_path / "step-5")
+    (tmp_path / "step-5" / "checkpoint.json").write_text('{"format": "other"}')
+    with pytest.raises(CheckpointError, match="format: expected 'keisei-checkpoint', got 'other'"):
+        load_checkpoint(tmp_path / "step-5")
+
+
+def test_a_failure_while_writing_leaves_what_was_there(tmp_path: Path) -> None:
+    target = tmp_path / "step-5"
+    save(target)
+    before = {p.name: p.read_bytes() for p in target.iterdir()}
+
+    def fail() -> None:
+        with publishing(target) as temporary:
+            (temporary / "half").write_text("x")
+            raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        fail()
+    assert {p.name: p.read_bytes() for p in target.iterdir()} == before
+    assert [p.name for p in tmp_path.iterdir()] == ["step-5"]
+
+
+def test_a_checkpoint_of_the_same_name_is_replaced(tmp_path: Path) -> None:
+    save(tmp_path / "step", step=1)
+    save(tmp_path / "step", step=2)
+    assert load_checkpoint(tmp_path / "step")[0].manifest["step"] == 2
+    assert [p.name for p in tmp_path.iterdir()] == ["step"]
+
+
+def test_the_latest_is_found(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="no checkpoint to resume from"):
+        find_latest(tmp_path)
+    for run, step, written in (("a", 900, 10), ("a", 1000, 20), ("b", 7, 30)):
+        directory = tmp_path / run / "checkpoints" / checkpoint_name(step)
+        save(directory, step)
+        os.utime(directory / "checkpoint.json", (written, written))
+    assert find_latest(tmp_path).parts[-3:] == ("b", "checkpoints", checkpoint_name(7))
+    assert find_latest(tmp_path, "a").name == checkpoint_name(1000)
+    assert [p.name for p in list_checkpoints(tmp_path / "a" / "checkpoints")] == [
+        checkpoint_name(900),
+        checkpoint_name(1000),
+    ]

@@ -1,0 +1,289 @@
+"""The training run: what it writes, that it goes on exactly, how it stops."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import os
+import signal
+import threading
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+from rich.console import Console
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from keisei.config_schema import (
+    AppConfig,
+    ConfigError,
+    EnvConfig,
+    LoggingConfig,
+    ModelConfig,
+    TrainingConfig,
+)
+from keisei.core.model_file import CheckpointError
+from keisei.training import Trainer
+from keisei.training.checkpoint import list_checkpoints, load_checkpoint
+from keisei.training.trainer import find_device
+
+PLIES = 8 * 4  # of one iteration, unless a game is at its move limit
+
+
+def config(tmp_path: Path, total: int = 4 * PLIES, **training: object) -> AppConfig:
+    return AppConfig(
+        training=TrainingConfig(
+            **{
+                "total_timesteps": total,
+                "rollout_length": 4,
+                "batch_size": 16,
+                "device": "cpu",
+                "compile": False,
+                "seed": 5,
+            }
+            | training
+        ),
+        # Games of at most five plies: they end, are cut off and begin again within the test.
+        env=EnvConfig(num_games=8, max_plies=5),
+        model=ModelConfig(tower_depth=1, tower_width=8),
+        logging=LoggingConfig(
+            run_root=str(tmp_path), run_name="run", checkpoint_interval=PLIES, keep_checkpoints=0
+        ),
+    )
+
+
+def train(settings: AppConfig, resume: str | None = None) -> tuple[Trainer, str]:
+    screen = io.StringIO()
+    trainer = Trainer(settings, SimpleNamespace(resume=resume), Console(file=screen, width=120))
+    trainer.run_training_loop()
+    return trainer, screen.getvalue()
+
+
+def records(trainer: Trainer) -> list[dict[str, float]]:
+    path = trainer.run_artifact_dir / "metrics.jsonl"
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_what_a_run_leaves_behind(tmp_path: Path) -> None:
+    trainer, screen = train(config(tmp_path))
+    run = tmp_path / "run"
+    assert trainer.run_artifact_dir == run and trainer.run_name == "run"
+    assert trainer.state.step >= 4 * PLIES
+    assert not trainer.resumed_from_checkpoint
+
+    stored = json.loads((run / "config.json").read_text())
+    assert stored == trainer.config.model_dump(mode="json")
+    assert "auto" not in {v for section in stored.values() for v in section.values()}
+
+    lines = records(trainer)
+    assert [line["iteration"] for line in lines] == list(range(1, trainer.state.iteration + 1))
+    assert lines[-1]["step"] == trainer.state.step
+    assert all(math.isfinite(value) for line in lines for value in line.values())
+    for name in ("games", "truncated", "black_wins", "white_wins", "draws", "ending_move_limit"):
+        assert sum(line[f"games.{name}"] for line in lines) == trainer.state.totals[name]
+    assert trainer.state.totals["truncated"] == trainer.state.totals["ending_move_limit"] > 0
+    assert trainer.state.totals["plies"] == trainer.state.step
+
+    events = EventAccumulator(str(run / "tensorboard"))
+    events.Reload()
+    entropy = events.Scalars("learn/entropy")
+    assert [event.step for event in entropy] == [line["step"] for line in lines]
+    assert [event.value for event in entropy] == pytest.approx(
+        [line["learn.entropy"] for line in lines]
+    )
+
+    saved = list_checkpoints(run / "checkpoints")
+    assert len(saved) > 1
+    model, state = load_checkpoint(saved[-1])
+    assert model.manifest["step"] == trainer.state.step
+    for name, tensor in trainer.model.state_dict().items():
+        assert torch.equal(model.weights[name], tensor)
+    assert state.values["step"] == trainer.state.step
+
+    assert "step " in screen and "positions/s" in screen and "left 0:00:00" in screen
+    assert "run folder" in (run / "train.log").read_text()
+
+
+def test_two_halves_are_bit_equal_to_the_whole(tmp_path: Path) -> None:
+    settings = {"lr_schedule": "linear", "ppo_epochs": 3}
+    whole, _ = train(config(tmp_path / "whole", 6 * PLIES, **settings))
+    middle = list_checkpoints(whole.model_dir)[2]
+    done = load_checkpoint(middle)[1].values["iteration"]
+    assert 0 < done < whole.state.iteration - 1
+    half, _ = train(config(tmp_path / "half", 6 * PLIES, **settings), resume=str(middle))
+    assert half.resumed_from_checkpoint
+    assert half.state.step == whole.state.step
+    assert half.state.iteration == whole.state.iteration > 4
+    assert half.state.totals == whole.state.totals
+    ours, theirs = (load_checkpoint(list_checkpoints(t.model_dir)[-1]) for t in (half, whole))
+    assert ours[1].tensors.keys() == theirs[1].tensors.keys()
+    for a, b in ((ours[0].weights, theirs[0].weights), (ours[1].tensors, theirs[1].tensors)):
+        for name in b:
+            assert torch.equal(a[name], b[name]), name
+    for ours_line, theirs_line in zip(records(half), records(whole)[done:], strict=True):
+        for name, value in theirs_line.items():
+            if not name.startswith("speed."):
+                assert ours_line[name] == value, name
+
+
+def test_the_same_seed_is_the_same_run_and_another_is_not(tmp_path: Path) -> None:
+    a, _ = train(config(tmp_path / "a"))
+    b, _ = train(config(tmp_path / "b"))
+    c, _ = train(config(tmp_path / "c", seed=6))
+    name = "policy_out.weight"
+    assert torch.equal(a.model.state_dict()[name], b.model.state_dict()[name])
+    assert not torch.equal(a.model.state_dict()[name], c.model.state_dict()[name])
+
+
+def test_resuming_the_newest_goes_on_in_its_folder(tmp_path: Path) -> None:
+    first, _ = train(config(tmp_path, 2 * PLIES))
+    path = first.run_artifact_dir / "metrics.jsonl"
+    before = path.read_text()
+    # What a run leaves that died after its last checkpoint: records of the future, a torn line.
+    path.write_text(before + json.dumps({"iteration": 99, "step": 9999}) + '\n{"iter')
+    second, screen = train(config(tmp_path, 4 * PLIES), resume="latest")
+    assert second.run_artifact_dir == first.run_artifact_dir
+    assert "resumed from" in screen
+    assert path.read_text().startswith(before)
+    assert [line["iteration"] for line in records(second)] == list(
+        range(1, second.state.iteration + 1)
+    )
+
+
+def test_resuming_an_older_one_is_a_new_run(tmp_path: Path) -> None:
+    first, _ = train(config(tmp_path))
+    before = sorted(p.name for p in first.model_dir.iterdir())
+    oldest = list_checkpoints(first.model_dir)[0]
+    second, _ = train(config(tmp_path, 2 * PLIES), resume=str(oldest))
+    assert second.run_name == f"run-from-{PLIES}"
+    assert sorted(p.name for p in first.model_dir.iterdir()) == before
+
+
+def test_a_run_folder_names_its_newest_checkpoint(tmp_path: Path) -> None:
+    first, _ = train(config(tmp_path, 2 * PLIES))
+    second, _ = train(config(tmp_path, 3 * PLIES), resume=str(first.run_artifact_dir))
+    assert second.run_artifact_dir == first.run_artifact_dir
+    assert second.state.iteration > first.state.iteration
+
+
+def test_resuming_a_finished_run_changes_nothing(tmp_path: Path) -> None:
+    first, _ = train(config(tmp_path, 2 * PLIES))
+    before = sorted(p.name for p in first.model_dir.iterdir())
+    second, _ = train(config(tmp_path, 2 * PLIES), resume="latest")
+    assert second.state == first.state
+    assert sorted(p.name for p in first.model_dir.iterdir()) == before
+
+
+def test_a_taken_name_is_refused(tmp_path: Path) -> None:
+    train(config(tmp_path, PLIES))
+    with pytest.raises(ConfigError, match=r"run_name: expected a new run, got 'run'"):
+        Trainer(config(tmp_path, PLIES))
+
+
+def test_what_does_not_fit_the_checkpoint_is_named(tmp_path: Path) -> None:
+    first, _ = train(config(tmp_path, PLIES))
+    other = config(tmp_path).model_copy(update={"model": ModelConfig(tower_depth=2, tower_width=8)})
+    args = SimpleNamespace(resume=str(first.run_artifact_dir))
+    with pytest.raises(ConfigError, match=r"model\.tower_depth: expected 1 as in the checkpoint"):
+        Trainer(other, args)
+    other = config(tmp_path).model_copy(update={"env": EnvConfig(num_games=9, max_plies=5)})
+    with pytest.raises(ConfigError, match=r"env\.num_games: expected 8 as in the checkpoint"):
+        Trainer(other, args)
+    with pytest.raises(CheckpointError, match=r"checkpoint\.json: cannot be read"):
+        Trainer(config(tmp_path), SimpleNamespace(resume=str(tmp_path / "nowhere")))
+
+
+def test_old_checkpoints_go(tmp_path: Path) -> None:
+    settings = config(tmp_path)
+    settings = settings.model_copy(
+        update={"logging": settings.logging.model_copy(update={"keep_checkpoints": 2})}
+    )
+    trainer, _ = train(settings)
+    saved = list_checkpoints(trainer.model_dir)
+    assert len(saved) == 2
+    assert load_checkpoint(saved[-1])[0].manifest["step"] == trainer.state.step
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_finishes_the_iteration_and_saves(
+    tmp_path: Path, number: signal.Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert threading.current_thread() is threading.main_thread()
+    trainer = Trainer(config(tmp_path, 10**6), None, Console(file=io.StringIO()))
+    before = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)}
+    learn = trainer.agent.learn
+
+    def learn_and_signal(*args: object) -> dict[str, float]:
+        if trainer.state.iteration == 1:
+            os.kill(os.getpid(), number)
+        return learn(*args)
+
+    monkeypatch.setattr(trainer.agent, "learn", learn_and_signal)
+    assert trainer.run_training_loop() is False
+    assert trainer.state.iteration == 2
+    newest = list_checkpoints(trainer.model_dir)[-1]
+    assert load_checkpoint(newest)[1].values["iteration"] == 2
+    assert {n: signal.getsignal(n) for n in before} == before
+
+
+def test_a_second_signal_interrupts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trainer = Trainer(config(tmp_path, 10**6), None, Console(file=io.StringIO()))
+
+    def signal_twice(*_: object) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(trainer.agent, "learn", signal_twice)
+    with pytest.raises(KeyboardInterrupt):
+        trainer.run_training_loop()
+    assert list_checkpoints(trainer.model_dir) == []
+
+
+def test_on_a_terminal_it_draws_a_panel(tmp_path: Path) -> None:
+    screen = io.StringIO()
+    console = Console(file=screen, force_terminal=True, width=150)
+    Trainer(config(tmp_path, 2 * PLIES), None, console).run_training_loop()
+    for word in ("run: 1x8 on cpu", "positions/s", "entropy", "black won", "move limit"):
+        assert word in screen.getvalue()
+
+
+def test_a_device_that_is_not_there() -> None:
+    for name in ("cuda:99", "tpu", "meta"):
+        with pytest.raises(ConfigError, match=r"training\.device: expected .* got '" + name):
+            find_device(name)
+
+
+def test_weights_and_biases_without_its_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import importlib.util
+
+    real = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *a: None if name == "wandb" else real(name, *a)
+    )
+    settings = config(tmp_path)
+    settings = settings.model_copy(
+        update={"logging": settings.logging.model_copy(update={"wandb_enabled": True})}
+    )
+    with pytest.raises(ConfigError, match=r"logging\.wandb_enabled: expected the package wandb"):
+        Trainer(settings)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_start_positions_are_read(tmp_path: Path) -> None:
+    starts = tmp_path / "starts.txt"
+    sfen = "4k4/9/9/9/9/9/9/9/4K4 b R 1"
+    starts.write_text(f"# two kings\n\n{sfen}\n")
+    settings = config(tmp_path, PLIES).model_copy(
+        update={"env": EnvConfig(num_games=8, max_plies=5, start_positions=str(starts))}
+    )
+    trainer = Trainer(settings)
+    from keisei import Position
+
+    assert Position.from_words(trainer.env.positions[3].numpy()).sfen().startswith(sfen[:-2])
+    starts.write_text("# none\n")
+    with pytest.raises(ConfigError, match="expected SFENs, one a line, got none"):
+        Trainer(settings)
