@@ -74,6 +74,7 @@ struct SoftmaxChoice {
     }
 
     KEISEI_HD void offer(int new_label, float new_logit, float new_score) {
+        if (new_logit == -INFINITY) return;  // probability 0, and no reference for a sum
         if (sum == 0.0f) {
             max = new_logit;
             sum = 1.0f;
@@ -86,7 +87,7 @@ struct SoftmaxChoice {
             sum += share;
             if (share > 0.0f) weighted += below * share;
         }
-        if (new_score > score) {
+        if (new_score > score || (new_score == score && new_label < label)) {
             score = new_score;
             logit = new_logit;
             label = new_label;

@@ -192,7 +192,8 @@ def test_rows_without_a_choice(device: str, greedy: bool) -> None:
 def test_a_minus_infinite_legal_logit_is_never_drawn(device: str) -> None:
     mask = played_masks(40)
     logits = torch.full((40, ops.LABELS), -math.inf)
-    only = unpack(mask).int().argmax(1)
+    # The last legal label, so that every sum begins with logits of minus infinity.
+    only = ops.LABELS - 1 - unpack(mask).flip(1).int().argmax(1)
     logits.scatter_(1, only[:, None], 3.0)
     action, log_prob, entropy = ops.masked_sample(
         logits.to(device), mask.to(device), clocks(40).to(device), 1
