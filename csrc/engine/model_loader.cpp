@@ -1,6 +1,7 @@
 #include "engine/model_loader.h"
 
 #include <stdexcept>
+#include <string_view>
 
 #include "engine/torchscript_evaluator.h"
 #include "engine/uniform_evaluator.h"

@@ -1,6 +1,8 @@
 #include "engine/policy_player.h"
 
 #include <algorithm>
+#include <cstdint>
+#include <iterator>
 
 #include "engine/score.h"
 #include "notation/usi.h"

@@ -7,6 +7,8 @@
 
 #include <cmath>
 #include <stdexcept>
+#include <string_view>
+#include <vector>
 
 #include "engine/manifest.h"
 #include "shogi/planes.h"
