@@ -18,6 +18,8 @@ ROOK_AND_KING = "4k4/9/9/9/9/9/9/K4R3/9 b - 1"
 CHECKING_LOOP = "4h5h 5a4a 5h4h 4a5a"
 # The same position again without a check.
 RESTING_LOOP = "4h3h 5a6a 3h4h 6a5a"
+# The same with one quiet move and one check.
+HALF_RESTING_LOOP = "4h3h 5a4a 3h4h 4a5a"
 # White to move, in the rook's check.
 IN_CHECK = "4k4/9/9/9/9/9/9/K3R4/9 w - 1"
 FLEEING_LOOP = "5a4a 5h4h 4a5a 4h5h"
@@ -123,9 +125,10 @@ def test_perpetual_check_completed_by_the_check_itself(turned: bool) -> None:
 
 @COLOURS
 @pytest.mark.parametrize("rest_at", [0, 1, 2])
-def test_perpetual_check_broken_once_is_a_draw(rest_at: int, turned: bool) -> None:
+@pytest.mark.parametrize("rest", [RESTING_LOOP, HALF_RESTING_LOOP], ids=["two", "one"])
+def test_perpetual_check_broken_once_is_a_draw(rest: str, rest_at: int, turned: bool) -> None:
     loops = [CHECKING_LOOP] * 3
-    loops[rest_at] = RESTING_LOOP
+    loops[rest_at] = rest
     ends = ends_along(ROOK_AND_KING, " ".join(loops), turned)
     assert ends == [None] * 12 + [("repetition", None)]
 
