@@ -309,14 +309,14 @@ def config_from_dict(values: object, source: str) -> AppConfig:
 # What `auto` stands for. A GPU is filled by thousands of games; two CPU cores by dozens.
 _AUTO: dict[str, Layer] = {
     "cuda": {
-        "training": {"total_timesteps": 500_000_000, "rollout_length": 32, "batch_size": 16_384},
+        "training": {"total_timesteps": 500_000_000, "rollout_length": 32, "batch_size": 8192},
         "env": {"num_games": 4096},
         "model": {"tower_depth": 6, "tower_width": 128},
         "logging": {"checkpoint_interval": 20_000_000},
     },
     "cpu": {
         "training": {"total_timesteps": 2_000_000, "rollout_length": 32, "batch_size": 512},
-        "env": {"num_games": 64},
+        "env": {"num_games": 128},
         "model": {"tower_depth": 2, "tower_width": 32},
         "logging": {"checkpoint_interval": 100_000},
     },

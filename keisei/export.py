@@ -104,7 +104,7 @@ def export_network(network: nn.Module, manifest: Mapping[str, Any], path: str | 
 
 
 def export_checkpoint(source: str | Path, target: str | Path) -> None:
-    """Exports a checkpoint folder or a ``model.ckpt`` to a TorchScript file."""
+    """Exports a ``model.ckpt``, or that of a checkpoint or run folder, to a TorchScript file."""
     model = load_model(source)
     export_network(model.network(), model.manifest, target)
 
@@ -112,7 +112,7 @@ def export_checkpoint(source: str | Path, target: str | Path) -> None:
 def main(argv: list[str] | None = None) -> int:
     """The command ``keisei-export``; returns its exit status."""
     parser = argparse.ArgumentParser(prog="keisei-export", description="checkpoint -> TorchScript")
-    parser.add_argument("checkpoint", type=Path, help="a checkpoint folder or a model.ckpt")
+    parser.add_argument("checkpoint", type=Path, help="a model.ckpt, a checkpoint or run folder")
     parser.add_argument("policy", type=Path, help="the TorchScript file to write, policy.pt")
     args = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s")

@@ -25,6 +25,8 @@ from keisei.core.network import ResNet, build_network
 from keisei.utils.files import replacing
 
 MODEL_FILE = "model.ckpt"
+INDEX_FILE = "checkpoint.json"
+CHECKPOINT_FOLDER = "checkpoints"
 MODEL_FORMAT = "keisei-model"
 MODEL_FORMAT_VERSION = 1
 _METADATA_KEY = "keisei"
@@ -90,15 +92,21 @@ def save_model(path: Path, network: torch.nn.Module, config: AppConfig, step: in
         save_file(tensors, temporary, metadata={_METADATA_KEY: json.dumps(manifest)})
 
 
+def list_checkpoints(folder: Path) -> list[Path]:
+    """The published checkpoints in ``folder``, oldest step first."""
+    return sorted(path.parent for path in folder.glob(f"step-*/{INDEX_FILE}"))
+
+
 def load_model(path: str | Path) -> LoadedModel:
-    """Reads a checkpoint folder's ``model.ckpt``, or such a file alone.
+    """Reads such a file, that of a checkpoint folder, or that of a run's newest checkpoint.
 
     Raises CheckpointError if the file is missing or broken, of another format, made for other
     planes or labels, or if a tensor's sum is wrong.
     """
     path = Path(path)
     if path.is_dir():
-        path = path / MODEL_FILE
+        checkpoints = list_checkpoints(path / CHECKPOINT_FOLDER)
+        path = (checkpoints[-1] if checkpoints else path) / MODEL_FILE
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}

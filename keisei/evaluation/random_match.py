@@ -98,7 +98,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m keisei.evaluation.random_match", description=__doc__
     )
-    parser.add_argument("checkpoint", type=Path, help="a checkpoint folder or a model.ckpt")
+    parser.add_argument("checkpoint", type=Path, help="a model.ckpt, a checkpoint or run folder")
     parser.add_argument("--games", type=int, default=1000)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--sample", action="store_true", help="sample moves instead of the best")

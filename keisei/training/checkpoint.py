@@ -24,17 +24,18 @@ from torch import Tensor
 
 from keisei.config_schema import AppConfig
 from keisei.core.model_file import (
+    INDEX_FILE,
     MODEL_FILE,
     CheckpointError,
     LoadedModel,
     expect,
+    list_checkpoints,
     load_model,
     plain_tensors,
     save_model,
 )
 from keisei.utils.files import publishing, sha256_of_file
 
-INDEX_FILE = "checkpoint.json"
 CHECKPOINT_FORMAT = "keisei-checkpoint"
 FORMAT_VERSION = 1
 
@@ -112,11 +113,6 @@ def load_checkpoint(directory: Path, rank: int = 0) -> tuple[LoadedModel, Traini
 def checkpoint_name(step: int) -> str:
     """The folder name of a checkpoint; sorting names sorts steps."""
     return f"step-{step:013d}"
-
-
-def list_checkpoints(folder: Path) -> list[Path]:
-    """The published checkpoints in ``folder``, oldest step first."""
-    return sorted(path.parent for path in folder.glob(f"step-*/{INDEX_FILE}"))
 
 
 def find_latest(run_root: Path, run_name: str | None = None) -> Path:

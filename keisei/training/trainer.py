@@ -16,7 +16,12 @@ from torch import Tensor
 
 from keisei.config_schema import AppConfig, ConfigError, resolve
 from keisei.core.experience_buffer import ExperienceBuffer
-from keisei.core.model_file import CheckpointError, LoadedModel
+from keisei.core.model_file import (
+    CHECKPOINT_FOLDER,
+    CheckpointError,
+    LoadedModel,
+    list_checkpoints,
+)
 from keisei.core.network import build_network
 from keisei.core.ppo_agent import PPOAgent
 from keisei.envs import ShogiVectorEnv
@@ -24,7 +29,6 @@ from keisei.training.checkpoint import (
     TrainingState,
     checkpoint_name,
     find_latest,
-    list_checkpoints,
     load_checkpoint,
     save_checkpoint,
 )
@@ -36,7 +40,6 @@ from keisei.utils.files import replacing
 from keisei.utils.metrics_writer import MetricsWriter, check_wandb
 from keisei.utils.training_logger import TrainingLogger
 
-CHECKPOINT_FOLDER = "checkpoints"
 CONFIG_FILE = "config.json"
 LOG_FILE = "train.log"
 

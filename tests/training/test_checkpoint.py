@@ -10,13 +10,12 @@ import pytest
 import torch
 
 from keisei.config_schema import AppConfig, ModelConfig, resolve
-from keisei.core.model_file import CheckpointError, load_model
+from keisei.core.model_file import CheckpointError, list_checkpoints, load_model
 from keisei.core.network import build_network
 from keisei.training.checkpoint import (
     TrainingState,
     checkpoint_name,
     find_latest,
-    list_checkpoints,
     load_checkpoint,
     save_checkpoint,
 )
@@ -126,6 +125,7 @@ def test_the_latest_is_found(tmp_path: Path) -> None:
         os.utime(directory / "checkpoint.json", (written, written))
     assert find_latest(tmp_path).parts[-3:] == ("b", "checkpoints", checkpoint_name(7))
     assert find_latest(tmp_path, "a").name == checkpoint_name(1000)
+    assert load_model(tmp_path / "a").manifest["step"] == 1000
     assert [p.name for p in list_checkpoints(tmp_path / "a" / "checkpoints")] == [
         checkpoint_name(900),
         checkpoint_name(1000),

@@ -24,9 +24,9 @@ from keisei.config_schema import (
     ModelConfig,
     TrainingConfig,
 )
-from keisei.core.model_file import CheckpointError
+from keisei.core.model_file import CheckpointError, list_checkpoints
 from keisei.training import Trainer
-from keisei.training.checkpoint import list_checkpoints, load_checkpoint
+from keisei.training.checkpoint import load_checkpoint
 from keisei.training.trainer import find_device
 
 PLIES = 8 * 4  # of one iteration, unless a game is at its move limit
