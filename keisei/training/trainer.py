@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import logging
 import shutil
 import time
@@ -65,6 +64,19 @@ def find_device(name: str) -> torch.device:
     return torch.device("cuda", index)
 
 
+def why_not_compiled(device: torch.device) -> str:
+    """Why torch.compile does not work on ``device``, in one line; empty if a trial of it did.
+
+    It takes Triton, a C compiler and Python's headers, and nothing tells beforehand.
+    """
+    try:
+        torch.compile(lambda x: x * 2 + 1)(torch.ones(8, device=device))
+    except Exception as error:
+        lines = [line for line in str(error).splitlines() if line.strip()]
+        return f"{type(error).__name__}: {lines[0] if lines else ''}"
+    return ""
+
+
 def find_checkpoint(resume: str, config: AppConfig) -> Path:
     """The checkpoint folder that ``--resume`` names.
 
@@ -105,11 +117,13 @@ class Trainer:
     def __init__(self, config: AppConfig, args: Any = None, console: Console | None = None) -> None:
         self.args = args
         self.device = find_device(config.training.device)
+        self._why_not_compiled = ""
+        if config.training.compile == "auto" and self.device.type == "cuda":
+            self._why_not_compiled = why_not_compiled(self.device)
         self.config = resolve(
             config,
             device=str(self.device),
-            compile_network=self.device.type == "cuda"
-            and importlib.util.find_spec("triton") is not None,
+            compile_network=self.device.type == "cuda" and not self._why_not_compiled,
         )
         check_wandb(self.config)
         self._console = console or Console()
@@ -349,6 +363,8 @@ class Trainer:
                 f"{self.state.step:,}",
                 format_seconds(self.state.seconds),
             )
+        if self._why_not_compiled:
+            _log.warning("torch.compile does not work here: %s", self._why_not_compiled)
         if training.compile:
             _log.info("the network is compiled in the first iteration, which takes about a minute")
 

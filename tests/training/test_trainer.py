@@ -27,7 +27,7 @@ from keisei.config_schema import (
 from keisei.core.model_file import CheckpointError, list_checkpoints
 from keisei.training import Trainer
 from keisei.training.checkpoint import load_checkpoint
-from keisei.training.trainer import find_device
+from keisei.training.trainer import find_device, why_not_compiled
 
 PLIES = 8 * 4  # of one iteration, unless a game is at its move limit
 
@@ -287,3 +287,13 @@ def test_start_positions_are_read(tmp_path: Path) -> None:
     starts.write_text("# none\n")
     with pytest.raises(ConfigError, match="expected SFENs, one a line, got none"):
         Trainer(settings)
+
+
+def test_a_compiler_that_does_not_work_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("\nno C compiler\nmore")
+
+    monkeypatch.setattr(torch, "compile", broken)
+    assert why_not_compiled(torch.device("cpu")) == "RuntimeError: no C compiler"
+    monkeypatch.setattr(torch, "compile", lambda function: function)
+    assert why_not_compiled(torch.device("cpu")) == ""
