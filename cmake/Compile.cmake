@@ -37,3 +37,14 @@ else()
     $<$<STREQUAL:$<TARGET_PROPERTY:TYPE>,SHARED_LIBRARY>:LINKER:-z,defs>)
 endif()
 target_link_options(keisei_flags INTERFACE LINKER:--enable-new-dtags LINKER:--as-needed)
+
+# libtorch brings the shared libstdc++ into every process of ours. Some toolchains link it
+# statically; then there would be two, and one would free what the other allocated.
+include(CheckCXXSourceCompiles)
+set(CMAKE_REQUIRED_LINK_OPTIONS -l:libstdc++.so.6)
+check_cxx_source_compiles("#include <string>
+  int main(int n, char**) { return std::to_string(n).empty(); }" KEISEI_SHARED_LIBSTDCXX)
+unset(CMAKE_REQUIRED_LINK_OPTIONS)
+if(KEISEI_SHARED_LIBSTDCXX)
+  target_link_libraries(keisei_flags INTERFACE -l:libstdc++.so.6)
+endif()
