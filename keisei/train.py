@@ -62,7 +62,6 @@ def main(argv: list[str] | None = None) -> int:
         args = parse_arguments(argv)
         # Loading torch takes seconds: not before the command line is known to be good.
         from keisei.core.model_file import CheckpointError, load_model
-        from keisei.core.ppo_agent import TrainingDivergedError
         from keisei.training.trainer import Trainer, find_checkpoint
 
         try:
@@ -80,8 +79,8 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         _log.error("keisei.train: interrupted; nothing was saved since the last checkpoint")
         return 130
-    except (TrainingDivergedError, RuntimeError, ValueError, OSError):
-        _log.exception("keisei.train: training failed")
+    except (RuntimeError, ValueError, OSError) as error:
+        _log.error("keisei.train: training failed: %s", error)
         return 1
     hint = "" if done else f"; go on with --resume {trainer.model_dir.parent}"
     _log.info("%s: %s plies%s", trainer.run_artifact_dir, f"{trainer.state.step:,}", hint)

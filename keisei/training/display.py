@@ -32,8 +32,8 @@ def format_seconds(seconds: float) -> str:
 def format_rate(rate: float) -> str:
     """A rate in three figures: ``842``, ``1.31k``, ``2.5M``."""
     for limit, suffix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if rate >= limit:
-            return f"{rate / limit:.3g}{suffix}" if rate < 999.5 * limit else f"{rate:.3g}"
+        if rate >= 0.9995 * limit:
+            return f"{rate / limit:.3g}{suffix}"
     return f"{rate:.3g}"
 
 

@@ -177,6 +177,8 @@ class Trainer:
         KeyboardInterrupt at once. Returns whether the run is done.
         """
         self.model_dir.mkdir(parents=True, exist_ok=True)
+        for unpublished in self.model_dir.glob(".*.tmp"):  # of a run that was killed while saving
+            shutil.rmtree(unpublished)
         with replacing(self.run_artifact_dir / CONFIG_FILE) as temporary:
             temporary.write_text(self.config.model_dump_json(indent=1) + "\n")
         state, total = self.state, self.total_timesteps
@@ -192,25 +194,32 @@ class Trainer:
             stop = stack.enter_context(StopRequest())
             self._log_run_info()
             display = stack.enter_context(ProgressDisplay(self._console, self._title(), total))
-            mark: tuple[int, float] | None = None
-            while state.step < total and not stop.requested:
-                metrics = self._iterate(display)
-                writer.write(state.iteration, state.step, metrics)
-                # The first iteration warms up (and may compile), so the pace is that of the rest.
-                if mark is None:
-                    mark = state.step, state.seconds
-                    pace = metrics["speed.positions_per_second"]
-                else:
-                    pace = (state.step - mark[0]) / (state.seconds - mark[1])
-                left = max(0, total - state.step) / pace if pace else float("inf")
-                display.update(state.step, state.seconds, left, metrics)
-                if state.step - max(self._saved_step, 0) >= _settled(
-                    self.config.logging.checkpoint_interval
-                ):
-                    self._save(display)
-            if state.iteration and self._saved_step != state.step:
-                self._save(display)
+            try:
+                self._train(display, writer, stop)
+            except Exception:
+                _log.exception("training failed in iteration %d", state.iteration + 1)
+                raise
         return state.step >= total
+
+    def _train(self, display: ProgressDisplay, writer: MetricsWriter, stop: StopRequest) -> None:
+        state, total = self.state, self.total_timesteps
+        interval = _settled(self.config.logging.checkpoint_interval)
+        mark: tuple[int, float] | None = None
+        while state.step < total and not stop.requested:
+            metrics = self._iterate(display)
+            writer.write(state.iteration, state.step, metrics)
+            # The first iteration warms up (and may compile), so the pace is that of the rest.
+            if mark is None:
+                mark = state.step, state.seconds
+                pace = metrics["speed.positions_per_second"]
+            else:
+                pace = (state.step - mark[0]) / (state.seconds - mark[1])
+            left = max(0, total - state.step) / pace if pace else float("inf")
+            display.update(state.step, state.seconds, left, metrics)
+            if state.step - max(self._saved_step, 0) >= interval:
+                self._save(display)
+        if state.iteration and self._saved_step != state.step:
+            self._save(display)
 
     def _iterate(self, display: ProgressDisplay) -> dict[str, float]:
         """One rollout and the learning from it; returns its figures."""

@@ -25,6 +25,7 @@ from keisei.config_schema import (
     TrainingConfig,
 )
 from keisei.core.model_file import CheckpointError, list_checkpoints
+from keisei.core.ppo_agent import TrainingDivergedError
 from keisei.training import Trainer
 from keisei.training.checkpoint import load_checkpoint
 from keisei.training.trainer import find_device, why_not_compiled
@@ -239,6 +240,30 @@ def test_a_second_signal_interrupts(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     with pytest.raises(KeyboardInterrupt):
         trainer.run_training_loop()
     assert list_checkpoints(trainer.model_dir) == []
+
+
+def test_a_failure_is_logged_and_raised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trainer = Trainer(config(tmp_path), None, Console(file=io.StringIO()))
+
+    def fail(*_: object) -> None:
+        raise TrainingDivergedError("PPO: loss: expected a finite number, got nan")
+
+    monkeypatch.setattr(trainer.agent, "learn", fail)
+    with pytest.raises(TrainingDivergedError):
+        trainer.run_training_loop()
+    text = trainer.log_file_path.read_text()
+    assert "training failed in iteration 1" in text and "got nan" in text
+    assert list_checkpoints(trainer.model_dir) == []
+
+
+def test_what_a_killed_run_left_half_written_goes(tmp_path: Path) -> None:
+    first, _ = train(config(tmp_path, PLIES))
+    half = first.model_dir / ".step-0000000000099.abcd.tmp"
+    half.mkdir()
+    (half / "model.ckpt").write_text("half")
+    train(config(tmp_path, PLIES), resume="latest")
+    assert not half.exists()
+    assert len(list_checkpoints(first.model_dir)) > 0
 
 
 def test_on_a_terminal_it_draws_a_panel(tmp_path: Path) -> None:

@@ -1,0 +1,107 @@
+"""Collecting: what is counted, and that the stored rollout is the play itself."""
+
+from __future__ import annotations
+
+import torch
+
+from keisei import Position, ops
+from keisei.config_schema import ModelConfig, TrainingConfig
+from keisei.core.experience_buffer import ExperienceBuffer
+from keisei.core.network import build_network
+from keisei.core.ppo_agent import PPOAgent
+from keisei.envs import ShogiVectorEnv
+from keisei.training.rollout import collect, rollout_counts, rollout_values
+
+CPU = torch.device("cpu")
+
+
+def row(buffer: ExperienceBuffer, games: list[tuple[bool, float, int, bool, int]]) -> None:
+    """One ply of each game: (white moved, reward, ending, valid, length)."""
+    white, reward, ending, valid, length = zip(*games, strict=True)
+    zeros = torch.zeros(len(games))
+    buffer.record_decision(
+        positions=torch.zeros(len(games), 17, dtype=torch.int32),
+        white=torch.tensor(white),
+        actions=zeros.long(),
+        log_probs=zeros,
+        values=zeros,
+    )
+    buffer.record_result(
+        rewards=torch.tensor(reward),
+        ending=torch.tensor(ending, dtype=torch.uint8),
+        valid=torch.tensor(valid),
+        length=torch.tensor(length, dtype=torch.int32),
+    )
+
+
+def test_results_are_counted_by_colour_and_ending() -> None:
+    buffer = ExperienceBuffer(2, 7, CPU)
+    row(
+        buffer,
+        [
+            (False, 1.0, ops.NO_LEGAL_MOVE, True, 11),  # black mates
+            (True, 1.0, ops.NO_LEGAL_MOVE, True, 12),  # white mates
+            (False, -1.0, ops.DECLARATION, True, 13),  # black lets white declare
+            (True, -1.0, ops.PERPETUAL_CHECK, True, 14),  # white completes its perpetual check
+            (False, 0.0, ops.REPETITION, True, 15),
+            (True, 0.0, ops.MOVE_LIMIT, True, 16),
+            (False, 0.0, ops.NOT_ENDED, True, 0),
+        ],
+    )
+    row(buffer, [(True, 0.0, ops.NOT_ENDED, game != 5, 0) for game in range(7)])
+    assert rollout_counts(buffer) == {
+        "plies": 13,
+        "games": 6,
+        "game_plies": 11 + 12 + 13 + 14 + 15 + 16,
+        "black_wins": 2,
+        "white_wins": 2,
+        "draws": 1,
+        "truncated": 1,
+        "ending_no_legal_move": 2,
+        "ending_declaration": 1,
+        "ending_repetition": 1,
+        "ending_perpetual_check": 1,
+        "ending_move_limit": 1,
+    }
+
+
+def test_the_rollout_is_the_play_itself() -> None:
+    torch.manual_seed(0)
+    network = build_network(ModelConfig(tower_depth=1, tower_width=8))
+    config = TrainingConfig(batch_size=8, precision="float32", compile=False)
+    agent = PPOAgent(network, config, CPU)
+    env = ShogiVectorEnv(3, max_plies=7, seed=1, check_actions=False)
+    buffer = ExperienceBuffer(30, 3, CPU)
+    told: list[int] = []
+    collect(env, agent, buffer, told.append)
+    assert told == list(range(1, 31))
+    for game in range(3):
+        position, waiting = Position(), False
+        for t in range(30):
+            stored = Position.from_words(buffer.positions[t, game].numpy())
+            assert stored.sfen().split()[:3] == position.sfen().split()[:3]
+            assert bool(buffer.white[t, game]) == (position.turn == 1)
+            assert bool(buffer.valid[t, game]) != waiting
+            if waiting:
+                position, waiting = Position(), False
+                continue
+            position.push(position.move(int(buffer.actions[t, game])))
+            waiting = int(buffer.ending[t, game]) == ops.MOVE_LIMIT
+            if not waiting and int(buffer.ending[t, game]) != ops.NOT_ENDED:
+                position = Position()
+        now = Position.from_words(env.positions[game].numpy())
+        assert now.sfen().split()[:3] == position.sfen().split()[:3]
+    assert rollout_counts(buffer)["truncated"] > 3
+
+
+def test_values_are_measured_on_valid_rows() -> None:
+    buffer = ExperienceBuffer(2, 2, CPU)
+    for _ in range(2):
+        row(buffer, [(False, 0.0, ops.NOT_ENDED, True, 0)] * 2)
+    buffer.valid[1, 1] = False
+    buffer.values[:2] = torch.tensor([[0.5, -0.5], [0.0, 99.0]])
+    buffer.returns[:] = torch.tensor([[1.0, -1.0], [0.0, -99.0]])
+    figures = rollout_values(buffer)
+    assert abs(figures["value_mean"]) < 1e-6
+    assert abs(figures["value_deviation"] - (0.5 / 3) ** 0.5) < 1e-6
+    assert abs(figures["explained_variance"] - 0.75) < 1e-6
