@@ -117,13 +117,17 @@ class Trainer:
     def __init__(self, config: AppConfig, args: Any = None, console: Console | None = None) -> None:
         self.args = args
         self.device = find_device(config.training.device)
-        self._why_not_compiled = ""
-        if config.training.compile == "auto" and self.device.type == "cuda":
-            self._why_not_compiled = why_not_compiled(self.device)
+        self._warnings: list[str] = []  # said once there is a log
+        compile_network = self.device.type == "cuda"
+        if config.training.compile == "auto" and compile_network:
+            reason = why_not_compiled(self.device)
+            if reason:
+                compile_network = False
+                self._warnings.append(f"torch.compile does not work here: {reason}")
         self.config = resolve(
             config,
             device=str(self.device),
-            compile_network=self.device.type == "cuda" and not self._why_not_compiled,
+            compile_network=compile_network,
         )
         check_wandb(self.config)
         self._console = console or Console()
@@ -294,7 +298,9 @@ class Trainer:
             if self._shuffle.get_state().shape == saved.tensors["shuffle"].shape:
                 self._shuffle.set_state(saved.tensors["shuffle"])
             else:
-                _log.warning("the checkpoint comes from another kind of device: shuffling restarts")
+                self._warnings.append(
+                    "the checkpoint comes from another kind of device: shuffling restarts"
+                )
             self.state = TrainState.from_json(saved.values)
         except (KeyError, TypeError, ValueError) as error:
             raise CheckpointError(f"{self._checkpoint}: training state: {error}") from error
@@ -372,8 +378,8 @@ class Trainer:
                 f"{self.state.step:,}",
                 format_seconds(self.state.seconds),
             )
-        if self._why_not_compiled:
-            _log.warning("torch.compile does not work here: %s", self._why_not_compiled)
+        for warning in self._warnings:
+            _log.warning("%s", warning)
         if training.compile:
             _log.info("the network is compiled in the first iteration, which takes about a minute")
 

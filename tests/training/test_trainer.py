@@ -322,3 +322,21 @@ def test_a_compiler_that_does_not_work_is_told_of(monkeypatch: pytest.MonkeyPatc
     assert why_not_compiled(torch.device("cpu")) == "RuntimeError: no C compiler"
     monkeypatch.setattr(torch, "compile", lambda function: function)
     assert why_not_compiled(torch.device("cpu")) == ""
+
+
+@pytest.mark.gpu
+def test_on_cuda_compiled_in_bfloat16_and_resumed_on_a_processor(tmp_path: Path) -> None:
+    settings = config(tmp_path, 2 * PLIES, device="cuda", compile="auto", precision="auto")
+    first, screen = train(settings)
+    assert first.config.training.device == "cuda:0"
+    assert first.config.training.precision == "bfloat16"
+    assert first.config.training.compile or "torch.compile does not work here" in screen
+    assert all(math.isfinite(value) for line in records(first) for value in line.values())
+    # The first gradient step of an iteration sees the policy that collected: its KL is noise.
+    assert records(first)[0]["learn.clip_fraction"] < 0.05
+    on_cpu = config(tmp_path, 4 * PLIES, compile=False, precision="float32")
+    second, screen = train(on_cpu, resume="latest")
+    assert "shuffling restarts" in screen
+    assert second.state.iteration > first.state.iteration
+    for name, tensor in load_checkpoint(list_checkpoints(second.model_dir)[-1])[0].weights.items():
+        assert bool(tensor.isfinite().all()), name
