@@ -9,7 +9,7 @@ import keisei
 cshogi = pytest.importorskip("cshogi", reason="cshogi is not installed (extra: test)")
 rsshogi_core = pytest.importorskip("rsshogi.core", reason="rsshogi is not installed (extra: test)")
 
-from oracles import games  # noqa: E402  (needs cshogi)
+from oracles import games, text  # noqa: E402  (needs cshogi)
 
 ORDINARY_CHUNK = 2_500
 ORDINARY_CHUNKS = 20
@@ -86,3 +86,24 @@ def test_a_game_taken_back_and_read_again(seed: int) -> None:
         assert everything() == state
     with pytest.raises(IndexError):
         position.pop()
+
+
+def test_mate_problems_without_the_attackers_king() -> None:
+    """The side to move has no king: nothing pins, nothing checks, the rest is as ever."""
+    compared = 0
+    for board in games.positions(77, 2_000, every=5):
+        sfen = board.sfen()
+        _, turn, hand, number = sfen.split()
+        king = "K" if turn == "b" else "k"
+        cells = {square: piece for square, piece in text.board_cells(sfen).items() if piece != king}
+        problem = text.sfen_of(cells, turn, text.hands(hand), int(number))
+        other_side = text.sfen_of(cells, "w" if turn == "b" else "b", text.hands(hand))
+        if cshogi.Board(other_side).is_check():
+            continue  # the king stood in the way of its own side's attack
+        position = keisei.Position.from_sfen(problem, tsume=True)
+        moves = set(position.legal_moves())
+        assert not position.in_check
+        assert moves == {cshogi.move_to_usi(m) for m in cshogi.Board(problem).legal_moves}, problem
+        assert moves == {m.to_usi() for m in rsshogi_core.Board(problem).legal_moves()}, problem
+        compared += 1
+    assert compared > 1_900
