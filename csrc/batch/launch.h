@@ -21,7 +21,9 @@ inline void check_cuda(cudaError_t status, const char* what) {
 }
 
 // After a launch: reports what the launch itself refused, under the kernel's name.
-inline void check_launch(const char* kernel) { check_cuda(cudaGetLastError(), kernel); }
+inline void check_launch(const char* kernel) {
+    check_cuda(cudaGetLastError(), kernel);
+}
 
 #if defined(__CUDACC__)
 // Threads write their game's 81 mask words to shared memory (an odd stride, so without bank

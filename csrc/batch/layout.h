@@ -46,7 +46,7 @@ KEISEI_HD void store_position(int32_t* words, int64_t game_stride, int64_t word_
 // Rows of the `progress` tensor, int32 [4, games].
 enum ProgressRow : int {
     PLY = 0,         // moves since the game's start
-    CLOCK = 1,       // moves that this slot has ever seen; counts on over resets
+    CLOCK = 1,       // moves that this slot has ever seen, over resets too; wraps near 2^31
     CHECK_RUNS = 2,  // moves in a row that gave check: mover's low 16 bits, opponent's high 16
     PENDING = 3,     // 1: the last move reached the move limit, the next step only resets
 };

@@ -10,7 +10,7 @@ enum class PlaneType { float32, float64, float16, bfloat16 };
 
 struct PlanesArgs {
     PositionsView positions;
-    void* planes;        // [games, 121, 9 files, 9 ranks], or [games, 9, 9, 121] if channels_last
+    void* planes;  // [games, 121, 9 files, 9 ranks], or [games, 9, 9, 121] if channels_last
     PlaneType type;
     bool channels_last;
     int64_t games;

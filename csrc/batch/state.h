@@ -24,6 +24,11 @@ struct State {
     KEISEI_HD int64_t& key_at(int64_t clock, int64_t game) const {
         return history[(clock % (max_plies + 1)) * games + game];
     }
+    // Clocks wrap to 0 at a multiple of the history's rows, so that the ring goes on unbroken.
+    KEISEI_HD int32_t next_clock(int32_t clock) const {
+        const int32_t rows = max_plies + 1;
+        return clock + 1 < INT32_MAX / rows * rows ? clock + 1 : 0;
+    }
     KEISEI_HD const int32_t* start_of(int64_t game) const {
         return starts + ((first_game + game) % start_count) * kStartWords;
     }

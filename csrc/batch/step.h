@@ -13,8 +13,12 @@ KEISEI_HD int64_t error_code(int64_t game, int64_t label) {
     const int64_t kept = label >= -32768 && label <= 32767 ? label : -1;
     return (game << 16) | (kept & 0xffff);
 }
-KEISEI_HD int64_t error_game(int64_t code) { return code >> 16; }
-KEISEI_HD int error_label(int64_t code) { return static_cast<int16_t>(code & 0xffff); }
+KEISEI_HD int64_t error_game(int64_t code) {
+    return code >> 16;
+}
+KEISEI_HD int error_label(int64_t code) {
+    return static_cast<int16_t>(code & 0xffff);
+}
 
 struct StepArgs {
     State state;

@@ -55,7 +55,7 @@ KEISEI_HD int64_t step_game(const StepArgs& args, int64_t game, uint32_t* next_m
     args.valid[game] = false;
 
     if (state.progress_of(PENDING, game) != 0) {
-        begin_game(state, game, clock + 1, next_mask);
+        begin_game(state, game, state.next_clock(clock), next_mask);
         return kNoError;
     }
     const int64_t label = args.actions[game];
@@ -66,8 +66,7 @@ KEISEI_HD int64_t step_game(const StepArgs& args, int64_t game, uint32_t* next_m
         return error_code(game, label);
     }
 
-    const shogi::Position before =
-        load_position({state.positions, 1, state.games}, game);
+    const shogi::Position before = load_position({state.positions, 1, state.games}, game);
     const shogi::Position after = shogi::apply(before, static_cast<int>(label));
     uint32_t any = 0;
     const bool in_check =
@@ -76,7 +75,7 @@ KEISEI_HD int64_t step_game(const StepArgs& args, int64_t game, uint32_t* next_m
             any |= to.word[0] | to.word[1] | to.word[2];
         });
 
-    ++clock;
+    clock = state.next_clock(clock);
     const int32_t ply = state.progress_of(PLY, game) + 1;
     const uint32_t runs = static_cast<uint32_t>(state.progress_of(CHECK_RUNS, game));
     const shogi::CheckRuns checks =
@@ -84,9 +83,9 @@ KEISEI_HD int64_t step_game(const StepArgs& args, int64_t game, uint32_t* next_m
             in_check);
     const uint64_t key = shogi::key(after);
     const Recurrence seen = find_recurrence(state, game, clock, ply, key);
-    const shogi::Verdict verdict = shogi::judge(
-        {any != 0, shogi::can_declare(after, in_check), seen.times_before, seen.plies_since_first,
-         checks, ply, state.max_plies});
+    const shogi::Verdict verdict =
+        shogi::judge({any != 0, shogi::can_declare(after, in_check), seen.times_before,
+                      seen.plies_since_first, checks, ply, state.max_plies});
 
     args.valid[game] = true;
     args.ending[game] = static_cast<uint8_t>(verdict.ending);

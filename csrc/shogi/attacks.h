@@ -60,10 +60,10 @@ KEISEI_HD Bitboard step(const Bitboard& a) {
 
 // The knight's jumps of the opponent, who plays down the board.
 KEISEI_HD Bitboard opponent_knight_steps_left(const Bitboard& a) {
-    return shifted<11, rank_bits(0) | rank_bits(1)>(a);
+    return shifted < 11, rank_bits(0) | rank_bits(1) > (a);
 }
 KEISEI_HD Bitboard opponent_knight_steps_right(const Bitboard& a) {
-    return shifted<-7, rank_bits(0) | rank_bits(1)>(a);
+    return shifted < -7, rank_bits(0) | rank_bits(1) > (a);
 }
 
 // The squares that sliders attack along one ray direction: through `empty` up to and with the

@@ -10,7 +10,9 @@ constexpr int kWordBits = 27;
 constexpr uint32_t kWordMask = (1u << kWordBits) - 1;
 
 // The squares of one rank (counted from 0) within any word.
-KEISEI_HD constexpr uint32_t rank_bits(int rank) { return 0x40201u << rank; }
+KEISEI_HD constexpr uint32_t rank_bits(int rank) {
+    return 0x40201u << rank;
+}
 // The three far ranks of the mover, where pieces promote and kings enter.
 constexpr uint32_t kFarRanks = rank_bits(0) | rank_bits(1) | rank_bits(2);
 

@@ -27,8 +27,7 @@ KEISEI_HD bool can_declare(const Position& position, bool in_check) {
     const Bitboard entered = position.own & kFarRanks;
     const Bitboard king = entered & position.pieces(KING);
     if (in_check || !king.any() || entered.count() - 1 < kDeclarationPieces) return false;
-    const int needed =
-        position.white_to_move() ? kDeclarationPointsWhite : kDeclarationPointsBlack;
+    const int needed = position.white_to_move() ? kDeclarationPointsWhite : kDeclarationPointsBlack;
     return declaration_points(position) >= needed;
 }
 

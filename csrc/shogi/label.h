@@ -14,7 +14,7 @@ constexpr int kLabels = kPlanes * kSquares;
 
 // A move in the mover's frame.
 struct Move {
-    int8_t from;   // -1: a drop
+    int8_t from;  // -1: a drop
     int8_t to;
     uint8_t kind;  // what moves, before promotion; what is dropped
     bool promote;

@@ -54,8 +54,7 @@ KEISEI_HD KingSafety king_safety(const Position& position, const Movers& mine,
         out.danger = out.danger | attacked | step<D>(near);
 
         const Bitboard from_king = slide<kTheirs>(mine.king, empty);
-        out.pinned[line_of(D)] =
-            out.pinned[line_of(D)] | (position.own & attacked & from_king);
+        out.pinned[line_of(D)] = out.pinned[line_of(D)] | (position.own & attacked & from_king);
         const Bitboard next_to_king = step<kTheirs>(mine.king) & near;
         if ((from_king & attackers).any()) {
             answer = answer | from_king;
@@ -68,15 +67,14 @@ KEISEI_HD KingSafety king_safety(const Position& position, const Movers& mine,
     out.danger = out.danger | opponent_knight_steps_left(theirs.knight) |
                  opponent_knight_steps_right(theirs.knight);
     // The opponent's knights that attack a square stand where the mover's knight from it lands.
-    const Bitboard knights = (step<UP2_LEFT>(mine.king) | step<UP2_RIGHT>(mine.king)) & theirs.knight;
+    const Bitboard knights =
+        (step<UP2_LEFT>(mine.king) | step<UP2_RIGHT>(mine.king)) & theirs.knight;
     if (knights.any()) {
         answer = answer | knights;
         checkers += knights.count();
     }
     out.in_check = checkers > 0;
-    out.targets = checkers == 0   ? Bitboard::all()
-                  : checkers == 1 ? answer
-                                  : Bitboard::none();
+    out.targets = checkers == 0 ? Bitboard::all() : checkers == 1 ? answer : Bitboard::none();
     return out;
 }
 
@@ -194,9 +192,7 @@ KEISEI_HD bool for_each_legal_plane(const Position& position, Sink&& sink) {
     sink(static_cast<int>(UP2_LEFT), jumps_left & (kWordMask & ~kLastTwo));
     sink(static_cast<int>(UP2_RIGHT), jumps_right & (kWordMask & ~kLastTwo));
 
-    for_each_ray([&]<int D>() {
-        sink(kPromotionPlane + D, promoting.template operator()<D>());
-    });
+    for_each_ray([&]<int D>() { sink(kPromotionPlane + D, promoting.template operator()<D>()); });
     sink(kPromotionPlane + UP2_LEFT, jumps_left & kFarRanks);
     sink(kPromotionPlane + UP2_RIGHT, jumps_right & kFarRanks);
 

@@ -33,8 +33,8 @@ struct Standing {
     int times_before;       // earlier occurrences of the position
     int plies_since_first;  // since the first of them
     CheckRuns checks;
-    int ply;                // moves since the game's start
-    int max_plies;          // 0: no limit
+    int ply;        // moves since the game's start
+    int max_plies;  // 0: no limit
 };
 
 // `mover_result` is +1, 0 or -1 for the player to move.

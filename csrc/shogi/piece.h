@@ -22,15 +22,23 @@ enum Kind : uint8_t {
     HORSE,
     DRAGON,
 };
-constexpr int kKinds = 14;      // PAWN .. DRAGON
-constexpr int kHandKinds = 7;   // PAWN .. GOLD
-constexpr int kPromotion = 8;   // added to a kind by promotion
+constexpr int kKinds = 14;     // PAWN .. DRAGON
+constexpr int kHandKinds = 7;  // PAWN .. GOLD
+constexpr int kPromotion = 8;  // added to a kind by promotion
 
-KEISEI_HD constexpr bool can_promote(int kind) { return kind >= PAWN && kind <= ROOK; }
-KEISEI_HD constexpr bool is_promoted(int kind) { return kind > KING; }
+KEISEI_HD constexpr bool can_promote(int kind) {
+    return kind >= PAWN && kind <= ROOK;
+}
+KEISEI_HD constexpr bool is_promoted(int kind) {
+    return kind > KING;
+}
 // Not for KING.
-KEISEI_HD constexpr int promoted(int kind) { return kind + kPromotion; }
-KEISEI_HD constexpr int unpromoted(int kind) { return kind & (kPromotion - 1); }
+KEISEI_HD constexpr int promoted(int kind) {
+    return kind + kPromotion;
+}
+KEISEI_HD constexpr int unpromoted(int kind) {
+    return kind & (kPromotion - 1);
+}
 
 // How many of a plain kind a whole set holds (both sides, board and hands).
 KEISEI_HD constexpr int set_size(int kind) {

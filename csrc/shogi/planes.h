@@ -28,7 +28,9 @@ constexpr int kFeatureGroups = 32;
 
 namespace detail {
 
-KEISEI_HD constexpr uint32_t kinds(int a) { return 1u << a; }
+KEISEI_HD constexpr uint32_t kinds(int a) {
+    return 1u << a;
+}
 template <typename... Rest>
 KEISEI_HD constexpr uint32_t kinds(int a, Rest... rest) {
     return (1u << a) | kinds(rest...);
@@ -84,9 +86,8 @@ KEISEI_HD void attack_counts(const Movers& side, const Bitboard& empty, Bitboard
         out[1] = out[1] | (out[0] & attacked);
         out[0] = out[0] | attacked;
     };
-    for_each_ray([&]<int D>() {
-        add(step<D>(steppers<D>(side)) | slide<D>(sliders<D>(side), empty));
-    });
+    for_each_ray(
+        [&]<int D>() { add(step<D>(steppers<D>(side)) | slide<D>(sliders<D>(side), empty)); });
     add(step<UP2_LEFT>(side.knight));
     add(step<UP2_RIGHT>(side.knight));
 }

@@ -86,8 +86,8 @@ KEISEI_HD void put(Position& position, int square, int kind, bool own) {
 
 KEISEI_HD void set_hand_count(Position& position, int side, int kind, int count) {
     const uint32_t field = hand_bits(kind) << hand_shift(kind);
-    position.hand[side] = (position.hand[side] & ~field) |
-                          (static_cast<uint32_t>(count) << hand_shift(kind));
+    position.hand[side] =
+        (position.hand[side] & ~field) | (static_cast<uint32_t>(count) << hand_shift(kind));
 }
 
 // The same board with the other side to move, seen by that side; its occurrence is 0.

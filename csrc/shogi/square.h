@@ -10,12 +10,20 @@ constexpr int kRanks = 9;
 constexpr int kSquares = 81;
 
 // Both arguments count from 0.
-KEISEI_HD constexpr int make_square(int file, int rank) { return file * kRanks + rank; }
-KEISEI_HD constexpr int file_of(int square) { return square / kRanks; }
-KEISEI_HD constexpr int rank_of(int square) { return square % kRanks; }
+KEISEI_HD constexpr int make_square(int file, int rank) {
+    return file * kRanks + rank;
+}
+KEISEI_HD constexpr int file_of(int square) {
+    return square / kRanks;
+}
+KEISEI_HD constexpr int rank_of(int square) {
+    return square % kRanks;
+}
 
 // The same square seen from the other side of the board.
-KEISEI_HD constexpr int turned(int square) { return kSquares - 1 - square; }
+KEISEI_HD constexpr int turned(int square) {
+    return kSquares - 1 - square;
+}
 
 // The ten ways a piece travels, in the order of the action planes. The mover plays towards rank 1
 // (UP), and file 9 is at the mover's left.

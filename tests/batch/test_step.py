@@ -243,3 +243,20 @@ def test_games_restart_from_their_own_start(device: str) -> None:
         assert np.array_equal(env.positions.cpu().numpy(), expected)
         assert env.step(env.sample_uniform()).truncated.all()
         assert not env.step(env.sample_uniform()).valid.any()
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("before_the_wrap", range(1, 14))
+def test_repetition_is_found_where_the_clock_wraps(device: str, before_the_wrap: int) -> None:
+    env = ShogiVectorEnv(1, device, max_plies=MAX_PLIES)
+    rows = MAX_PLIES + 1
+    env.clock.fill_((2**31 - 1) // rows * rows - before_the_wrap)
+    env.reset()
+    position = Position()
+    endings = []
+    for move in "2h3h 8b7b 3h2h 7b8b".split() * 3:
+        label = position.label(move)
+        position.push(move)
+        endings.append(int(env.step(torch.tensor([label], device=device)).ending))
+    assert endings == [ops.NOT_ENDED] * 11 + [ops.REPETITION]
+    assert int(env.clock) == (12 - before_the_wrap) % ((2**31 - 1) // rows * rows)
