@@ -19,12 +19,20 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
+def _as_the_umask_says(path: Path) -> None:
+    """Gives a file the mode of one that was just created; some libraries write theirs as 0600."""
+    mask = os.umask(0)
+    os.umask(mask)
+    path.chmod(0o666 & ~mask)
+
+
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Yields a name beside ``path`` to write to; it becomes ``path`` when the block ends well."""
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         yield temporary
+        _as_the_umask_says(temporary)
         _sync(temporary)
         temporary.replace(path)
         _sync(path.parent)
@@ -46,6 +54,7 @@ def publishing(directory: Path) -> Iterator[Path]:
     try:
         yield temporary
         for file in temporary.iterdir():
+            _as_the_umask_says(file)
             _sync(file)
         _sync(temporary)
         if directory.exists():

@@ -60,6 +60,16 @@ def test_the_index_lists_every_file_with_its_sum(tmp_path: Path) -> None:
         assert entry == {"bytes": path.stat().st_size, "sha256": sha256_of_file(path)}
 
 
+def test_others_may_read_it_as_the_umask_says(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        save(tmp_path / "step-5")
+    finally:
+        os.umask(before)
+    for path in (tmp_path / "step-5").iterdir():
+        assert path.stat().st_mode & 0o777 == 0o640, path.name
+
+
 def test_the_model_alone_is_enough_elsewhere(tmp_path: Path) -> None:
     save(tmp_path / "step-5")
     copy = tmp_path / "copy.ckpt"
