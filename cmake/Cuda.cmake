@@ -162,11 +162,12 @@ if(NOT KEISEI_HAVE_CUDA)
   return()
 endif()
 
-# A build folder that is used again may have seen another nvcc.
-if(DEFINED CACHE{CMAKE_CUDA_COMPILER} AND NOT CMAKE_CUDA_COMPILER STREQUAL keisei_nvcc)
-  message(FATAL_ERROR "${PROJECT_BINARY_DIR}: was configured with ${CMAKE_CUDA_COMPILER}, now "
+# CMake keeps the first CUDA compiler of a build folder.
+if(DEFINED CACHE{KEISEI_NVCC} AND NOT KEISEI_NVCC STREQUAL keisei_nvcc)
+  message(FATAL_ERROR "${PROJECT_BINARY_DIR}: was configured with ${KEISEI_NVCC}, now "
     "${keisei_nvcc} is chosen; empty the build folder")
 endif()
+set(KEISEI_NVCC "${keisei_nvcc}" CACHE INTERNAL "The nvcc that this build folder uses")
 set(CMAKE_CUDA_COMPILER "${keisei_nvcc}")
 set(CMAKE_CUDA_HOST_COMPILER "${CMAKE_CXX_COMPILER}")
 keisei_architectures("${keisei_nvcc}" KEISEI_CUDA_ARCHITECTURES)
