@@ -107,3 +107,25 @@ def test_mate_problems_without_the_attackers_king() -> None:
         assert moves == {m.to_usi() for m in rsshogi_core.Board(problem).legal_moves()}, problem
         compared += 1
     assert compared > 1_900
+
+
+def test_keys_are_equal_for_equal_positions_only() -> None:
+    """Board, hands and side to move make the key; the move number does not."""
+    keys: dict[str, int] = {}
+    for board in games.positions(200_000, 10_000):
+        sfen = board.sfen()
+        fields, _ = sfen.rsplit(" ", 1)
+        _, _, hand = fields.split()
+        variants = [fields, text.turn_sfen(sfen).rsplit(" ", 1)[0]]
+        # A piece of the first kind in hand taken out, and given to the other side.
+        counts = text.hands(hand)
+        for letter in list(counts)[:1]:
+            fewer = counts | {letter: counts[letter] - 1}
+            given = fewer | {letter.swapcase(): fewer.get(letter.swapcase(), 0) + 1}
+            for changed in (fewer, given):
+                variants.append(fields.rsplit(" ", 1)[0] + " " + text.hand_text(changed))
+        for variant in variants:
+            position = keisei.Position.from_sfen(f"{variant} 1")
+            assert keys.setdefault(variant, position.key) == position.key
+    assert len(keys) > 20_000
+    assert len(set(keys.values())) == len(keys)

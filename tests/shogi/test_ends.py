@@ -209,7 +209,7 @@ def test_28_points_for_black_and_27_for_white(hand: str, black: bool, white: boo
             "the tenth piece outside the camp",
             DECLARES.replace("/P8/9/", "/9/P8/").replace("3G", "4G"),
         ),
-        ("the king on the fourth rank", "9/+P+P+P+P+P+P+P+P+P/P8/K8/9/9/9/9/4k4 b 2R2B4G 1"),
+        ("the king on the fourth rank", "SS7/+P+P+P+P+P+P+P+P+P/P8/K8/9/9/9/9/4k4 b 2R2B4G 1"),
         ("in check along the rank", DECLARES.replace("1K7", "1K6r").replace("2RB3G", "R2B4G3S")),
         ("in check by a pawn", "1p7/1K7/+P+P+P+P+P+P+P+P+P/9/9/9/9/9/4k4 b 2R2B4G 1"),
         (
@@ -226,11 +226,15 @@ def test_declaration_refused(why: str, sfen: str, turned: bool) -> None:
 
 
 @COLOURS
-def test_pieces_in_the_camp_and_promoted_big_ones_count(turned: bool) -> None:
-    """Ten pieces, one of them a dragon: 9 + 5, and 14 in hand."""
-    sfen = "1K7/+P+P+P+P+P+P+P+P+P/+R8/9/9/9/9/9/4k4 b RB4G 1"
+@pytest.mark.parametrize("big", ["R", "+R", "B", "+B"])
+def test_big_pieces_in_the_camp_count_five(big: str, turned: bool) -> None:
+    """Ten pieces, one of them big: 9 + 5, and 14 in hand; white needs one less."""
+    hand = "RB4G" if not turned else "RB3G"
+    sfen = f"1K7/+P+P+P+P+P+P+P+P+P/{big}8/9/9/9/9/9/4k4 b {hand} 1"
+    if big[-1] == "B":
+        sfen = sfen.replace("/9/9/9/9/9/4k4", "/9/9/9/9/9/5k3")
     assert start(sfen, turned).can_declare
-    fewer = sfen.replace("RB4G", "RB3G" if not turned else "RB2G")
+    fewer = sfen.replace("4G", "3G") if not turned else sfen.replace("3G", "2G")
     assert not start(fewer, turned).can_declare
 
 
