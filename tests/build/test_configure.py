@@ -52,8 +52,6 @@ def configure(
             CMAKE,
             *("-S", str(ROOT), "-B", str(folder / "build"), "-G", "Unix Makefiles"),
             f"-DPython_EXECUTABLE={sys.executable}",
-            # The module needs pybind11, which is no dependency of the tests.
-            "-DKEISEI_BUILD_CORE=OFF",
             *(f"-D{definition}" for definition in definitions),
         ],
         env={**os.environ, "PYTHONPATH": str(folder / "site"), "CMAKE_GENERATOR": ""},
