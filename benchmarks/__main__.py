@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import random
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,13 +40,11 @@ def perft() -> dict[str, object]:
 
 
 def cshogi_plies(plies: int = 200_000) -> dict[str, object] | None:
-    """Uniform play in Python over cshogi, the fastest peer to install: choice, legal moves, step."""
+    """Uniform play from Python over cshogi, a fast peer: legal moves, choice, step."""
     try:
-        import cshogi  # noqa: PLC0415
+        import cshogi
     except ImportError:
         return None
-    import random  # noqa: PLC0415
-
     choose = random.Random(1)
     board = cshogi.Board()
     start = time.perf_counter()

@@ -26,14 +26,14 @@ class Case:
     bytes: int = 0
 
 
-class WrongResult(AssertionError):
+class WrongResultError(AssertionError):
     """A benchmark's check failed; its time would mean nothing."""
 
 
 def expect(condition: bool, what: str) -> None:
     """Stop before timing anything that is wrong."""
     if not condition:
-        raise WrongResult(what)
+        raise WrongResultError(what)
 
 
 def played(games: int, device: torch.device) -> ShogiVectorEnv:

@@ -104,9 +104,6 @@ class PPOAgent:
         self.batch_size = config.batch_size
         self._dtype = torch.bfloat16 if config.precision == "bfloat16" else torch.float32
         self._network: Callable[[Tensor], tuple[Tensor, Tensor]] = model
-        if config.compile:
-            # One program per batch size: collecting and learning have one size each.
-            self._network = torch.compile(model, dynamic=False)
         self._named = dict(model.named_parameters())
         decayed = [p for p in self._named.values() if p.ndim > 1]
         others = [p for p in self._named.values() if p.ndim <= 1]
@@ -121,6 +118,11 @@ class PPOAgent:
             eps=_ADAM_EPSILON,
             fused=self._fused,
         )
+
+    def compile_network(self) -> None:
+        """From now on the network runs compiled; the next call of each batch size takes longer."""
+        # One program per batch size: collecting and learning have one size each.
+        self._network = torch.compile(self.model, dynamic=False)
 
     def evaluate(self, positions: Tensor) -> tuple[Tensor, Tensor]:
         """Packed positions int32 [N, 17] -> (logits [N, 2187] in the working dtype, values [N])."""

@@ -254,7 +254,7 @@ def test_repetition_is_found_where_the_clock_wraps(device: str, before_the_wrap:
     env.reset()
     position = Position()
     endings = []
-    for move in "2h3h 8b7b 3h2h 7b8b".split() * 3:
+    for move in ("2h3h", "8b7b", "3h2h", "7b8b") * 3:
         label = position.label(move)
         position.push(move)
         endings.append(int(env.step(torch.tensor([label], device=device)).ending))

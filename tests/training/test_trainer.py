@@ -107,6 +107,19 @@ def test_what_a_run_leaves_behind(tmp_path: Path) -> None:
     assert "run folder" in (run / "train.log").read_text()
 
 
+def test_the_first_figures_do_not_wait_for_the_compiler(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = config(tmp_path, compile=True)
+    trainer = Trainer(settings, None, Console(file=io.StringIO()))
+    asked: list[int] = []
+    monkeypatch.setattr(
+        trainer.agent, "compile_network", lambda: asked.append(trainer.state.iteration)
+    )
+    trainer.run_training_loop()
+    assert asked == [1], "expected the network to be compiled once, after the first iteration"
+
+
 def test_two_halves_are_bit_equal_to_the_whole(tmp_path: Path) -> None:
     settings = {"lr_schedule": "linear", "ppo_epochs": 3}
     whole, _ = train(config(tmp_path / "whole", 6 * PLIES, **settings))
