@@ -52,6 +52,8 @@ def configure(
             CMAKE,
             *("-S", str(ROOT), "-B", str(folder / "build"), "-G", "Unix Makefiles"),
             f"-DPython_EXECUTABLE={sys.executable}",
+            # The module says nothing about CUDA and needs pybind11.
+            "-DKEISEI_BUILD_CORE=OFF",
             *(f"-D{definition}" for definition in definitions),
         ],
         env={**os.environ, "PYTHONPATH": str(folder / "site"), "CMAKE_GENERATOR": ""},
