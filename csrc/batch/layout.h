@@ -43,6 +43,11 @@ KEISEI_HD void store_position(int32_t* words, int64_t game_stride, int64_t word_
     store(16, position.hand[1]);
 }
 
+// A word of a packed mask; the bits above the 27 labels say nothing, whatever they hold.
+KEISEI_HD uint32_t mask_word(const uint32_t* row, int w) {
+    return row[w] & shogi::kWordMask;
+}
+
 // Rows of the `progress` tensor, int32 [4, games].
 enum ProgressRow : int {
     PLY = 0,         // moves since the game's start

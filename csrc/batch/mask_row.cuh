@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-#include "shogi/legal.h"
+#include "batch/layout.h"
 
 namespace keisei::batch {
 
@@ -35,7 +35,7 @@ __device__ MaskRow read_mask_row(const uint32_t* row, int lane) {
 #pragma unroll
     for (int i = 0; i < kWordsPerLane; ++i) {
         const int w = word_of_lane<kWords>(lane, i);
-        out.word[i] = w < shogi::kMaskWords ? row[w] : 0;
+        out.word[i] = w < shogi::kMaskWords ? mask_word(row, w) : 0;
         out.here += __popc(out.word[i]);
     }
     uint32_t up_to_here = out.here;

@@ -66,7 +66,7 @@ Decision decide(const game::Game& game, Evaluator& evaluator, const Settings& se
     const bool last_move =
         settings.max_moves_to_draw > 0 && game.ply() >= settings.max_moves_to_draw;
     const int cp = last_move ? 0 : centipawns(values[0]);
-    const bool give_up = !last_move && cp <= -settings.resign_value;
+    const bool give_up = cp <= -settings.resign_value;
     return {.best = give_up ? "resign" : move,
             .score = "cp " + std::to_string(cp),
             .pv = move,

@@ -238,12 +238,25 @@ class ShogiVectorEnv:
         for name, tensor in own.items():
             shape = [*tensor.shape]
             if name == "starts":  # there may be more or fewer of them
-                shape[0] = max(1, state[name].shape[0])
+                shape[0] = max([1, *state[name].shape[:1]])
             if [*state[name].shape] != shape or state[name].dtype != tensor.dtype:
                 raise ValueError(
                     f"{name}: expected {tensor.dtype} {shape}, "
                     f"got {state[name].dtype} {[*state[name].shape]}"
                 )
+        for name in ("seed", "first_game"):
+            if state[name].dtype != torch.int64 or state[name].ndim != 0:
+                raise ValueError(
+                    f"{name}: expected torch.int64 [], "
+                    f"got {state[name].dtype} {[*state[name].shape]}"
+                )
+        progress = state["progress"]
+        if bool((progress[:2] < 0).any()) or bool((progress[0] > self.max_plies).any()):
+            raise ValueError(
+                f"progress: expected plies of 0 to {self.max_plies} and clocks of at least 0, "
+                f"got rows {progress[0].min()} to {progress[0].max()} and {progress[1].min()} to "
+                f"{progress[1].max()}"
+            )
         for name, tensor in own.items():
             if name != "starts":
                 tensor.copy_(state[name])

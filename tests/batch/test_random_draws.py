@@ -100,3 +100,19 @@ def test_every_part_of_the_key_counts() -> None:
     chance = 1 / int(unpack(mask[:1]).sum())
     for other in others:
         assert float((base == other).double().mean()) < 3 * chance
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_bits_above_the_labels_of_a_word_say_nothing(device: str) -> None:
+    mask = played_masks(64)
+    noisy = mask | (-1 << 27)
+    noisy[0] = -1 << 27
+    mask[0] = 0
+    clock = clocks(64).to(device)
+    logits = torch.zeros(64, ops.LABELS, device=device)
+    for draw in (
+        lambda m: ops.uniform_sample(m, clock, 3),
+        lambda m: ops.masked_sample(logits, m, clock, 3)[0],
+        ops.unpack_mask,
+    ):
+        assert torch.equal(draw(noisy.to(device)), draw(mask.to(device)))

@@ -136,6 +136,29 @@ def test_load_state_dict_refuses_another_shape() -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "value", "text"),
+    [
+        ("seed", torch.tensor([1, 2]), r"^seed: expected torch.int64 \[\], got torch.int64 \[2\]"),
+        ("first_game", torch.tensor(0.5), r"^first_game: expected torch.int64 \[\], got"),
+        ("starts", torch.tensor(3), r"^starts: expected torch.int32 \[1, 98\], got"),
+        ("progress", torch.full((4, 4), -1, dtype=torch.int32), r"^progress: expected plies of 0"),
+        ("progress", torch.full((4, 4), 31, dtype=torch.int32), r"^progress: expected plies of 0"),
+    ],
+    ids=["seed", "first_game", "starts", "negative", "past the limit"],
+)
+def test_load_state_dict_refuses_bad_values_and_changes_nothing(
+    name: str, value: torch.Tensor, text: str
+) -> None:
+    env = ShogiVectorEnv(4, max_plies=30, seed=1)
+    before = env.state_dict()
+    other = ShogiVectorEnv(4, max_plies=30, seed=2)
+    play(other, 5)
+    with pytest.raises(ValueError, match=text):
+        env.load_state_dict(other.state_dict() | {name: value})
+    assert same(list(before.values()), list(env.state_dict().values()))
+
+
+@pytest.mark.parametrize(
     ("sfens", "text"),
     [
         ([Position().sfen(), "nonsense"], "sfens[1]: sfen: 'nonsense' has 1 field"),
