@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -147,6 +147,10 @@ class _Loader(yaml.SafeLoader):
         mapping: dict[Any, Any] = {}
         for key_node, value_node in node.value:
             key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, Hashable):
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"key: expected a word, got {key!r}", key_node.start_mark
+                )
             if key in mapping:
                 raise yaml.constructor.ConstructorError(
                     None, None, f"key {key!r} stands twice", key_node.start_mark
@@ -218,36 +222,37 @@ def _read_yaml(path: Path) -> Layer:
         raise ConfigError(f"{path}: cannot be read: {error}") from error
     try:
         layer = yaml.load(text, Loader=_Loader)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date like 2026-99-99
         raise ConfigError(f"{path}: not YAML: {error}") from error
     return _check_layer(layer, str(path))
 
 
-def _read_environment(environment: Mapping[str, str]) -> Layer:
+def _read_environment(environment: Mapping[str, str]) -> list[tuple[str, Layer]]:
     """KEISEI_TRAINING__BATCH_SIZE=256 sets training.batch_size; values are read as YAML scalars.
 
-    KEISEI_ names that begin with no section (KEISEI_CUDA, a build option) belong to others.
+    One layer a variable, so that an error can name it. KEISEI_ names that begin with no section
+    and have no double underscore (KEISEI_CUDA, a build option) belong to others.
     """
-    layer: Layer = {}
+    layers: list[tuple[str, Layer]] = []
     sections = _sections()
     for name in sorted(environment):
+        if not name.startswith(ENVIRONMENT_PREFIX):
+            continue
+        section, separator, key = name[len(ENVIRONMENT_PREFIX) :].lower().partition("__")
         if name in ENVIRONMENT_ALIASES:
             section, key = ENVIRONMENT_ALIASES[name]
-        elif name.startswith(tuple(f"{ENVIRONMENT_PREFIX}{s.upper()}_" for s in sections)):
-            section, separator, key = name[len(ENVIRONMENT_PREFIX) :].lower().partition("__")
-            if not separator:
+        elif not separator:
+            if section.startswith(tuple(f"{known}_" for known in sections)):
                 raise ConfigError(
                     f"{name}: expected {ENVIRONMENT_PREFIX}<SECTION>__<KEY> (two underscores)"
                 )
-        else:
             continue
         try:
             value = yaml.load(environment[name], Loader=_Loader)
-        except yaml.YAMLError as error:
+        except (yaml.YAMLError, ValueError) as error:
             raise ConfigError(f"{name}: not a YAML value: {environment[name]!r}") from error
-        _check_layer({section: {key: value}}, name)
-        layer.setdefault(section, {})[key] = value
-    return layer
+        layers.append((name, _check_layer({section: {key: value}}, name)))
+    return layers
 
 
 def _validate(layers: list[tuple[str, Layer]]) -> AppConfig:
@@ -295,9 +300,7 @@ def load_config(
         layers.append(("base", base.model_dump()))
     if path is not None:
         layers.append((str(path), _read_yaml(Path(path))))
-    layers.append(
-        ("environment", _read_environment(os.environ if environment is None else environment))
-    )
+    layers += _read_environment(os.environ if environment is None else environment)
     return _validate(layers)
 
 

@@ -79,7 +79,8 @@ def test_environment_wins_over_yaml_and_yaml_over_base(tmp_path: Path) -> None:
 
 
 def test_short_name_for_the_log_level_and_foreign_names() -> None:
-    config = load_config(environment={"KEISEI_LOG_LEVEL": "debug", "KEISEI_CUDA": "OFF"})
+    foreign = {"KEISEI_CUDA": "OFF", "KEISEI_PLAY": "1", "OTHER__SECTION": "1"}
+    config = load_config(environment={"KEISEI_LOG_LEVEL": "debug"} | foreign)
     assert config == AppConfig(logging=LoggingConfig(log_level="debug"))
 
 
@@ -95,6 +96,12 @@ def test_short_name_for_the_log_level_and_foreign_names() -> None:
             r"config.yaml: not YAML: .*'batch_size' stands twice",
         ),
         ("training: {\n", r"config.yaml: not YAML: "),
+        ("? [a]\n: 1\n", r"config.yaml: not YAML: key: expected a word, got \['a'\]"),
+        (
+            "training:\n  ? {a: 1}\n  : 1\n",
+            r"config.yaml: not YAML: key: expected a word, got {'a': 1}.*line 2",
+        ),
+        ("logging:\n  run_name: 2026-99-99\n", r"config.yaml: not YAML: month must be in 1"),
         (
             "training:\n  learning_rate: fast\n",
             r"config.yaml: training.learning_rate: expected a valid number, got 'fast'",
@@ -139,12 +146,39 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     [
         ({"KEISEI_TRAINING__BATCH": "1"}, "KEISEI_TRAINING__BATCH: training.batch: unknown key"),
         ({"KEISEI_TRAINING_BATCH_SIZE": "1"}, "KEISEI_TRAINING_BATCH_SIZE: expected KEISEI_<SECT"),
-        ({"KEISEI_MODEL__TYPE": "vit"}, "environment: model.type: expected 'resnet', got 'vit'"),
+        (
+            {"KEISEI_MODEL__TYPE": "vit"},
+            "KEISEI_MODEL__TYPE: model.type: expected 'resnet', got 'vit'",
+        ),
+        (
+            {"KEISEI_TRAINING__BATCH_SIZE": "abc"},
+            "KEISEI_TRAINING__BATCH_SIZE: training.batch_size: "
+            "expected a valid integer or 'auto', got 'abc'",
+        ),
+        (
+            {"KEISEI_TRAINING__GAMMA": "2", "KEISEI_TRAINING__PPO_EPOCHS": "3"},
+            "KEISEI_TRAINING__GAMMA: training.gamma: expected less than or equal to 1, got 2",
+        ),
+        ({"KEISEI_LOG_LEVEL": "loud"}, "KEISEI_LOG_LEVEL: logging.log_level: expected 'debug'"),
+        (
+            {"KEISEI_TRAINNING__BATCH_SIZE": "1"},
+            "KEISEI_TRAINNING__BATCH_SIZE: trainning: unknown section; "
+            "expected one of training, env, model, logging",
+        ),
+        ({"KEISEI_MODEL__TYPE": "? [a]"}, "KEISEI_MODEL__TYPE: not a YAML value: '? [a]'"),
     ],
 )
 def test_a_wrong_environment_is_named(environment: dict[str, str], expected: str) -> None:
-    with pytest.raises(ConfigError, match=re.escape(expected)):
+    with pytest.raises(ConfigError, match="^" + re.escape(expected)):
         load_config(environment=environment)
+
+
+def test_two_wrong_variables_are_both_named() -> None:
+    environment = {"KEISEI_TRAINING__GAMMA": "2", "KEISEI_TRAINING__PPO_EPOCHS": "0"}
+    with pytest.raises(ConfigError) as caught:
+        load_config(environment=environment)
+    named = [line.partition(":")[0] for line in str(caught.value).splitlines()]
+    assert sorted(named) == sorted(environment)
 
 
 @pytest.mark.parametrize("device", ["cpu", "cuda:0"])
