@@ -214,7 +214,22 @@ def test_a_lost_number_is_an_error() -> None:
         agent.learn(buffer, torch.Generator().manual_seed(0))
 
 
-def test_gradients_are_clipped_and_norms_are_not_decayed() -> None:
+@pytest.mark.parametrize("max_grad_norm", [1e-3, 1e9])
+def test_gradients_are_scaled_down_to_the_norm(max_grad_norm: float) -> None:
+    agent, env, buffer = make_agent(max_grad_norm=max_grad_norm, batch_size=256, ppo_epochs=1)
+    collect(env, agent, buffer)
+    metrics = agent.learn(buffer, torch.Generator().manual_seed(0))
+    assert metrics["gradient_steps"] == 1
+    # The norm before clipping is what is reported; the optimiser's first moment after one step is
+    # (1 - beta1) = 0.1 times the gradient that it was given.
+    moments = [v for k, v in agent.optimizer_tensors().items() if ".exp_avg." in k]
+    assert len(moments) == len(list(agent.model.parameters()))
+    applied = 10 * float(torch.cat([m.flatten() for m in moments]).norm())
+    assert metrics["gradient_norm"] > 1e-2
+    assert applied == pytest.approx(min(max_grad_norm, metrics["gradient_norm"]), rel=1e-2)
+
+
+def test_matrices_are_decayed_and_norms_are_not() -> None:
     agent, _, _ = make_agent(weight_decay=0.5)
     decayed, others = agent.optimizer.param_groups
     assert decayed["weight_decay"] == 0.5 and others["weight_decay"] == 0.0
