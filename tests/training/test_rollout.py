@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
 from keisei import Position, ops
@@ -35,32 +36,34 @@ def row(buffer: ExperienceBuffer, games: list[tuple[bool, float, int, bool, int]
 
 
 def test_results_are_counted_by_colour_and_ending() -> None:
-    buffer = ExperienceBuffer(2, 7, CPU)
+    buffer = ExperienceBuffer(2, 9, CPU)
     row(
         buffer,
         [
             (False, 1.0, ops.NO_LEGAL_MOVE, True, 11),  # black mates
+            (False, 1.0, ops.NO_LEGAL_MOVE, True, 17),  # and again
             (True, 1.0, ops.NO_LEGAL_MOVE, True, 12),  # white mates
             (False, -1.0, ops.DECLARATION, True, 13),  # black lets white declare
             (True, -1.0, ops.PERPETUAL_CHECK, True, 14),  # white completes its perpetual check
+            (True, -1.0, ops.PERPETUAL_CHECK, True, 18),  # and again
             (False, 0.0, ops.REPETITION, True, 15),
             (True, 0.0, ops.MOVE_LIMIT, True, 16),
             (False, 0.0, ops.NOT_ENDED, True, 0),
         ],
     )
-    row(buffer, [(True, 0.0, ops.NOT_ENDED, game != 5, 0) for game in range(7)])
+    row(buffer, [(True, 0.0, ops.NOT_ENDED, game != 7, 0) for game in range(9)])
     assert rollout_counts(buffer) == {
-        "plies": 13,
-        "games": 6,
-        "game_plies": 11 + 12 + 13 + 14 + 15 + 16,
-        "black_wins": 2,
+        "plies": 17,
+        "games": 8,
+        "game_plies": 11 + 17 + 12 + 13 + 14 + 18 + 15 + 16,
+        "black_wins": 4,
         "white_wins": 2,
         "draws": 1,
         "truncated": 1,
-        "ending_no_legal_move": 2,
+        "ending_no_legal_move": 3,
         "ending_declaration": 1,
         "ending_repetition": 1,
-        "ending_perpetual_check": 1,
+        "ending_perpetual_check": 2,
         "ending_move_limit": 1,
     }
 
@@ -92,6 +95,24 @@ def test_the_rollout_is_the_play_itself() -> None:
         now = Position.from_words(env.positions[game].numpy())
         assert now.sfen().split()[:3] == position.sfen().split()[:3]
     assert rollout_counts(buffer)["truncated"] > 3
+
+
+def test_an_illegal_action_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    network = build_network(ModelConfig(tower_depth=1, tower_width=8))
+    config = TrainingConfig(batch_size=8, precision="float32", compile=False)
+    agent = PPOAgent(network, config, CPU)
+    env = ShogiVectorEnv(3, seed=1, check_actions=False)
+    sample = env.sample
+
+    def sample_wrongly(logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        actions, log_probs, entropy = sample(logits)
+        actions[1] = int((~env.legal[1]).nonzero()[0, 0])
+        return actions, log_probs, entropy
+
+    monkeypatch.setattr(env, "sample", sample_wrongly)
+    with pytest.raises(ValueError, match=r"^actions: game 1: label 0 is not legal"):
+        collect(env, agent, ExperienceBuffer(2, 3, CPU))
 
 
 def test_values_are_measured_on_valid_rows() -> None:
