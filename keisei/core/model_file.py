@@ -12,9 +12,10 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
+from pydantic import BaseModel, ConfigDict, NonNegativeInt, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -36,6 +37,36 @@ class CheckpointError(ValueError):
     """A checkpoint that cannot be used; the text names the file, what was expected, what came."""
 
 
+class Record(BaseModel):
+    """Part of a JSON file that keisei wrote: exactly these keys, of exactly these types."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+_R = TypeVar("_R", bound=Record)
+
+
+class TensorRecord(Record):
+    """What the manifest says of one tensor."""
+
+    dtype: str
+    shape: list[int]
+    sha256: str
+
+
+class Manifest(Record):
+    """The manifest of a ``model.ckpt``."""
+
+    format: str
+    format_version: int
+    plane_set: dict[str, Any]
+    label_set: dict[str, Any]
+    torch: str
+    step: NonNegativeInt
+    config: dict[str, Any]
+    tensors: dict[str, TensorRecord]
+
+
 @dataclass(frozen=True)
 class LoadedModel:
     """A ``model.ckpt`` that passed its checks."""
@@ -47,17 +78,32 @@ class LoadedModel:
 
     def network(self, device: torch.device | str = "cpu") -> ResNet:
         """The network with its weights, on ``device``, in eval mode."""
-        network = build_network(self.config.model)
+        try:
+            network = build_network(self.config.model)
+        except ValueError as error:
+            raise CheckpointError(f"{self.path}: {error}") from error
+        self.fill(network)
+        return network.to(device).eval()
+
+    def fill(self, network: torch.nn.Module) -> None:
+        """Copies the weights into ``network``; CheckpointError if they do not fit."""
         try:
             network.load_state_dict(self.weights)
         except RuntimeError as error:
             raise CheckpointError(f"{self.path}: the weights do not fit: {error}") from error
-        return network.to(device).eval()
 
 
 def _sum(tensor: Tensor) -> str:
     raw = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
     return hashlib.sha256(raw.numpy().tobytes()).hexdigest()
+
+
+def _describe(tensor: Tensor) -> dict[str, Any]:
+    return {
+        "dtype": str(tensor.dtype).removeprefix("torch."),
+        "shape": list(tensor.shape),
+        "sha256": _sum(tensor),
+    }
 
 
 def plain_tensors(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -79,14 +125,7 @@ def save_model(path: Path, network: torch.nn.Module, config: AppConfig, step: in
         "torch": torch.__version__,
         "step": step,
         "config": config.model_dump(mode="json"),
-        "tensors": {
-            name: {
-                "dtype": str(tensor.dtype).removeprefix("torch."),
-                "shape": list(tensor.shape),
-                "sha256": _sum(tensor),
-            }
-            for name, tensor in sorted(tensors.items())
-        },
+        "tensors": {name: _describe(tensor) for name, tensor in sorted(tensors.items())},
     }
     with replacing(path) as temporary:
         save_file(tensors, temporary, metadata={_METADATA_KEY: json.dumps(manifest)})
@@ -115,23 +154,52 @@ def load_model(path: str | Path) -> LoadedModel:
         raise CheckpointError(f"{path}: cannot be read as safetensors: {error}") from error
     if _METADATA_KEY not in metadata:
         raise CheckpointError(f"{path}: no keisei manifest in the file's metadata")
-    manifest = json.loads(metadata[_METADATA_KEY])
+    manifest = read_json(path, metadata[_METADATA_KEY])
     expect(path, manifest, "format", MODEL_FORMAT)
     expect(path, manifest, "format_version", MODEL_FORMAT_VERSION)
     expect(path, manifest, "plane_set", PLANE_SET)
     expect(path, manifest, "label_set", LABEL_SET)
-    sums = {name: entry["sha256"] for name, entry in manifest["tensors"].items()}
-    if sums.keys() != weights.keys():
-        odd = sorted(sums.keys() ^ weights.keys())
+    tensors = check(path, manifest, Manifest).tensors
+    if tensors.keys() != weights.keys():
+        odd = sorted(tensors.keys() ^ weights.keys())
         raise CheckpointError(f"{path}: tensors in the manifest and in the file differ: {odd}")
     for name, tensor in weights.items():
-        if _sum(tensor) != sums[name]:
-            raise CheckpointError(f"{path}: {name}: wrong SHA-256; the file is damaged")
+        expected, got = tensors[name].model_dump(), _describe(tensor)
+        for key in expected:
+            if got[key] != expected[key]:
+                raise CheckpointError(
+                    f"{path}: {name}: {key}: expected {expected[key]}, got {got[key]}; "
+                    "the file is damaged"
+                )
     try:
         config = config_from_dict(manifest["config"], str(path))
     except ConfigError as error:
         raise CheckpointError(str(error)) from error
     return LoadedModel(path=path, manifest=manifest, config=config, weights=weights)
+
+
+def read_json(path: Path, text: str) -> dict[str, Any]:
+    """The JSON object in ``text``; CheckpointError, which names ``path``, if there is none."""
+    try:
+        values = json.loads(text)
+    except ValueError as error:
+        raise CheckpointError(f"{path}: expected JSON, got {error}") from error
+    if not isinstance(values, dict):
+        raise CheckpointError(f"{path}: expected a JSON object, got {type(values).__name__}")
+    return values
+
+
+def check(path: Path, values: Mapping[str, Any], kind: type[_R]) -> _R:
+    """The values as ``kind``; CheckpointError names the first key that is not as it must be."""
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "missing":
+            raise CheckpointError(f"{path}: {key}: expected a value, got none") from error
+        text = first["msg"].removeprefix("Input should be ")
+        raise CheckpointError(f"{path}: {key}: expected {text}, got {first['input']!r}") from error
 
 
 def expect(path: Path, manifest: Mapping[str, Any], key: str, value: object) -> None:

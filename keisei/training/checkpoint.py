@@ -28,16 +28,35 @@ from keisei.core.model_file import (
     MODEL_FILE,
     CheckpointError,
     LoadedModel,
+    Record,
+    check,
     expect,
     list_checkpoints,
     load_model,
     plain_tensors,
+    read_json,
     save_model,
 )
 from keisei.utils.files import publishing, sha256_of_file
 
 CHECKPOINT_FORMAT = "keisei-checkpoint"
 FORMAT_VERSION = 1
+
+
+class FileRecord(Record):
+    """What ``checkpoint.json`` says of one file."""
+
+    bytes: int
+    sha256: str
+
+
+class Index(Record):
+    """``checkpoint.json``."""
+
+    format: str
+    format_version: int
+    step: int
+    files: dict[str, FileRecord]
 
 
 @dataclass(frozen=True)
@@ -75,39 +94,50 @@ def save_checkpoint(
         (temporary / INDEX_FILE).write_text(json.dumps(index, indent=1) + "\n")
 
 
-def read_index(directory: Path) -> dict[str, Any]:
-    """``checkpoint.json`` of a checkpoint folder, unchecked but for its format."""
+def read_index(directory: Path) -> Index:
+    """``checkpoint.json`` of a checkpoint folder, its format and its keys checked."""
     path = directory / INDEX_FILE
     try:
-        index = json.loads(path.read_text())
+        text = path.read_text()
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{path}: cannot be read: {error}") from error
-    if not isinstance(index, dict):
-        raise CheckpointError(f"{path}: expected a JSON object, got {type(index).__name__}")
+    index = read_json(path, text)
     expect(path, index, "format", CHECKPOINT_FORMAT)
     expect(path, index, "format_version", FORMAT_VERSION)
-    return index
+    return check(path, index, Index)
 
 
 def load_checkpoint(directory: Path, rank: int = 0) -> tuple[LoadedModel, TrainingState]:
     """Reads a whole checkpoint after checking the SHA-256 of every file in it.
 
-    Raises CheckpointError if a file is missing, damaged or of another format.
+    Raises CheckpointError if a file is missing, damaged, not listed or of another format.
     """
-    for name, entry in read_index(directory)["files"].items():
+    index = read_index(directory)
+    stem = f"training-{rank:05d}"
+    required = {MODEL_FILE, f"{stem}.safetensors", f"{stem}.json"}
+    required |= {file.name for file in directory.glob("training-*")}
+    if index.files.keys() != required:
+        raise CheckpointError(
+            f"{directory / INDEX_FILE}: files: expected {sorted(required)}, "
+            f"got {sorted(index.files)}"
+        )
+    for name, entry in index.files.items():
         file = directory / name
         if not file.is_file():
             raise CheckpointError(f"{file}: missing")
-        if (got := sha256_of_file(file)) != entry["sha256"]:
-            raise CheckpointError(f"{file}: SHA-256: expected {entry['sha256']}, got {got}")
-    stem = f"training-{rank:05d}"
+        if (got := sha256_of_file(file)) != entry.sha256:
+            raise CheckpointError(f"{file}: SHA-256: expected {entry.sha256}, got {got}")
+        if (size := file.stat().st_size) != entry.bytes:
+            raise CheckpointError(f"{file}: bytes: expected {entry.bytes}, got {size}")
     try:
-        with safe_open(directory / f"{stem}.safetensors", framework="pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        with safe_open(directory / f"{stem}.safetensors", framework="pt") as opened:
+            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
         values = json.loads((directory / f"{stem}.json").read_text())
     except (OSError, ValueError, SafetensorError) as error:
         raise CheckpointError(f"{directory}: training state of rank {rank}: {error}") from error
-    return load_model(directory), TrainingState(tensors=tensors, values=values)
+    model = load_model(directory / MODEL_FILE)
+    expect(directory / INDEX_FILE, index.model_dump(), "step", model.manifest["step"])
+    return model, TrainingState(tensors=tensors, values=values)
 
 
 def checkpoint_name(step: int) -> str:

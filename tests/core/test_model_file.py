@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from pathlib import Path
 
 import pytest
@@ -64,7 +65,7 @@ def test_a_flipped_bit_is_found(tmp_path: Path) -> None:
     raw = bytearray(path.read_bytes())
     raw[-5] ^= 1
     path.write_bytes(raw)
-    with pytest.raises(CheckpointError, match="wrong SHA-256; the file is damaged"):
+    with pytest.raises(CheckpointError, match=r"sha256: expected \w{64}, got \w{64}; the file is"):
         load_model(path)
 
 
@@ -75,6 +76,12 @@ def test_a_flipped_bit_is_found(tmp_path: Path) -> None:
         ({"format_version": 2}, "format_version: expected 1, got 2"),
         ({"plane_set": {"name": "x"}}, "plane_set: expected .*'keisei-121'.* got {'name': 'x'}"),
         ({"label_set": None}, "label_set: expected .*'dlshogi-2187'.* got None"),
+        ({"tensors": []}, r"model\.ckpt: tensors: expected a valid dictionary, got \[\]"),
+        ({"step": "7"}, r"model\.ckpt: step: expected a valid integer, got '7'"),
+        ({"step": -1}, r"model\.ckpt: step: expected greater than or equal to 0, got -1"),
+        ({"torch": None}, r"model\.ckpt: torch: expected a valid string, got None"),
+        ({"extra": 1}, r"model\.ckpt: extra: expected"),
+        ({"config": {"model": {"tower_depth": "auto"}}}, r"model\.ckpt: model: tower_depth"),
         ({"tensors": {}}, "tensors in the manifest and in the file differ"),
         ({"config": {"model": {"depth": 3}}}, "model.depth: unknown key"),
     ],
@@ -86,7 +93,68 @@ def test_what_is_foreign_is_named(
     make(path)
     change(path, **manifest)
     with pytest.raises(CheckpointError, match=expected):
+        load_model(path).network()
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        ("dtype", "float16", "stem.bias: dtype: expected float16, got float32"),
+        ("shape", [4, 2], r"stem.bias: shape: expected \[4, 2\], got \[8\]"),
+        ("shape", "8", r"model\.ckpt: tensors\.stem\.bias\.shape: expected a valid list, got '8'"),
+        ("sha256", None, r"model\.ckpt: tensors\.stem\.bias\.sha256: expected a valid string"),
+    ],
+)
+def test_a_tensor_that_is_not_as_the_manifest_says(
+    tmp_path: Path, key: str, value: object, expected: str
+) -> None:
+    path = tmp_path / "model.ckpt"
+    make(path)
+    tensors = load_model(path).manifest["tensors"]
+    tensors["stem.bias"][key] = value
+    change(path, tensors=tensors)
+    with pytest.raises(CheckpointError, match=expected):
         load_model(path)
+
+
+@pytest.mark.parametrize(
+    ("manifest", "expected"),
+    [
+        ("{", r"model\.ckpt: expected JSON, got"),
+        ("[1]", r"model\.ckpt: expected a JSON object, got list"),
+        ('{"format": "keisei-model", "format_version": 1}', r"plane_set: expected .*, got None"),
+    ],
+)
+def test_a_manifest_that_is_none(tmp_path: Path, manifest: str, expected: str) -> None:
+    path = tmp_path / "model.ckpt"
+    save_file({"x": torch.zeros(1)}, path, metadata={"keisei": manifest})
+    with pytest.raises(CheckpointError, match=expected):
+        load_model(path)
+
+
+def test_a_flipped_bit_in_the_header_is_told_or_does_no_harm(tmp_path: Path) -> None:
+    path = tmp_path / "model.ckpt"
+    make(path)
+    whole, expected = path.read_bytes(), load_model(path).weights
+    length = 8 + int.from_bytes(whole[:8], "little")
+    bits = random.Random(0).sample(range(8 * length), 300)
+    bits += range(64)  # the header's length
+    told: list[str] = []
+    for bit in bits:
+        raw = bytearray(whole)
+        raw[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(raw)
+        try:
+            model = load_model(path)
+            model.network()
+        except CheckpointError as error:
+            told.append(str(error))
+            continue
+        assert model.weights.keys() == expected.keys(), bit
+        for name, tensor in model.weights.items():
+            assert torch.equal(tensor, expected[name]), (bit, name)
+    assert len(told) > 250
+    assert all(text.startswith(f"{path}: ") for text in told)
 
 
 def test_another_shape_is_refused(tmp_path: Path) -> None:

@@ -103,6 +103,55 @@ def test_an_unpublished_folder_is_no_checkpoint(tmp_path: Path) -> None:
         load_checkpoint(tmp_path / "step-5")
 
 
+@pytest.mark.parametrize(
+    ("changed", "expected"),
+    [
+        ({"format_version": 2}, "format_version: expected 1, got 2"),
+        ({"step": "5"}, "step: expected a valid integer, got '5'"),
+        ({"step": 6}, "step: expected 5, got 6"),
+        ({"files": ["model.ckpt"]}, "files: expected a valid dictionary, got"),
+        ({"files": {}}, r"files: expected \['model.ckpt', 'training-00000.json', .*\], got \[\]"),
+        ({"files": {"model.ckpt": 1}}, r"files\.model\.ckpt: expected"),
+        ({"files": {"model.ckpt": {"bytes": 1}}}, r"files\.model\.ckpt\.sha256: expected a value"),
+        ({"more": 1}, "more: expected"),
+    ],
+)
+def test_an_index_that_is_not_as_it_must_be(
+    tmp_path: Path, changed: dict[str, object], expected: str
+) -> None:
+    directory = tmp_path / "step-5"
+    save(directory)
+    path = directory / "checkpoint.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changed))
+    with pytest.raises(CheckpointError, match=rf"checkpoint\.json: {expected}"):
+        load_checkpoint(directory)
+
+
+def test_an_index_lists_no_more_and_no_less(tmp_path: Path) -> None:
+    directory = tmp_path / "step-5"
+    save(directory)
+    path = directory / "checkpoint.json"
+    index = json.loads(path.read_text())
+    (tmp_path / "other").write_text("x")
+    other = {"bytes": 1, "sha256": sha256_of_file(tmp_path / "other")}
+    path.write_text(json.dumps(index | {"files": index["files"] | {"../other": other}}))
+    with pytest.raises(CheckpointError, match=r"checkpoint\.json: files: .* got \['\.\./other"):
+        load_checkpoint(directory)
+    path.write_text(json.dumps(index))
+    (directory / "training-00001.json").write_text("{}")
+    with pytest.raises(CheckpointError, match=r"files: expected .*'training-00001\.json'.*, got"):
+        load_checkpoint(directory)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", "\udcff"])
+def test_an_index_that_is_no_object(tmp_path: Path, text: str) -> None:
+    save(tmp_path / "step-5")
+    path = tmp_path / "step-5" / "checkpoint.json"
+    path.write_bytes(text.encode(errors="surrogateescape"))
+    with pytest.raises(CheckpointError, match=r"checkpoint\.json: (expected|cannot be read)"):
+        load_checkpoint(tmp_path / "step-5")
+
+
 def test_a_failure_while_writing_leaves_what_was_there(tmp_path: Path) -> None:
     target = tmp_path / "step-5"
     save(target)
