@@ -13,6 +13,7 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
+from keisei import Position
 from keisei.config_schema import AppConfig, ConfigError, resolve
 from keisei.core.experience_buffer import ExperienceBuffer
 from keisei.core.model_file import (
@@ -92,14 +93,28 @@ def find_checkpoint(resume: str, config: AppConfig) -> Path:
 
 def read_start_positions(path: str) -> list[str]:
     """SFENs, one a line; blank lines and lines that begin with ``#`` do not count."""
+    setting = f"env.start_positions: {path}"
     try:
         lines = Path(path).read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise ConfigError(f"env.start_positions: {error}") from error
-    sfens = [line.strip() for line in lines]
-    sfens = [sfen for sfen in sfens if sfen and not sfen.startswith("#")]
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{setting}: cannot be read: {error}") from error
+    sfens = []
+    for number, line in enumerate(lines, start=1):
+        sfen = line.strip()
+        if not sfen or sfen.startswith("#"):
+            continue
+        try:
+            outcome = Position.from_sfen(sfen).outcome()
+        except ValueError as error:
+            raise ConfigError(f"{setting}: line {number}: {error}") from error
+        if outcome is not None:
+            raise ConfigError(
+                f"{setting}: line {number}: expected a game that goes on, got one that is over "
+                f"({outcome.ending}): {sfen}"
+            )
+        sfens.append(sfen)
     if not sfens:
-        raise ConfigError(f"env.start_positions: expected SFENs, one a line, got none in {path}")
+        raise ConfigError(f"{setting}: expected SFENs, one a line, got none")
     return sfens
 
 
@@ -288,7 +303,7 @@ class Trainer:
 
     def _restore(self, model: LoadedModel, saved: TrainingState) -> None:
         """Takes everything a checkpoint holds: weights, optimiser, games, shuffling, counters."""
-        self.model.load_state_dict(model.weights)
+        model.fill(self.model)
         prefix = "env."
         try:
             self.agent.load_optimizer_tensors(saved.tensors)
@@ -306,12 +321,13 @@ class Trainer:
                     "the checkpoint comes from another kind of device: shuffling restarts"
                 )
             self.state = TrainState.from_json(saved.values)
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, RuntimeError, TypeError, ValueError) as error:
             raise CheckpointError(f"{self._checkpoint}: training state: {error}") from error
 
     def _check_fits(self, model: LoadedModel) -> None:
         for section, keys in (
             ("model", type(self.config.model).model_fields),
+            ("training", ("seed",)),  # games and shuffling go on from the checkpoint
             ("env", ("num_games", "max_plies", "start_positions")),
         ):
             ours, theirs = getattr(self.config, section), getattr(model.config, section)
@@ -333,8 +349,8 @@ class Trainer:
             checkpoint = self._checkpoint.resolve()
             run = checkpoint.parent.parent
             in_run = checkpoint.parent.name == CHECKPOINT_FOLDER and (run / CONFIG_FILE).is_file()
-            if name == restored.config.logging.run_name:
-                if in_run and list_checkpoints(checkpoint.parent)[-1] == checkpoint:
+            if name == restored.config.logging.run_name or (in_run and name == run.name):
+                if in_run and list_checkpoints(checkpoint.parent)[-1:] == [checkpoint]:
                     return run
                 name = f"{run.name if in_run else 'resumed'}-from-{self.state.step}"
         elif name is not None and list_checkpoints(root / name / CHECKPOINT_FOLDER):

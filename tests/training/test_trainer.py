@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import math
 import os
@@ -25,9 +26,10 @@ from keisei.config_schema import (
     TrainingConfig,
 )
 from keisei.core.model_file import CheckpointError, list_checkpoints
+from keisei.core.network import build_network
 from keisei.core.ppo_agent import TrainingDivergedError
 from keisei.training import Trainer
-from keisei.training.checkpoint import load_checkpoint
+from keisei.training.checkpoint import load_checkpoint, save_checkpoint
 from keisei.training.trainer import find_device, why_not_compiled
 
 PLIES = 8 * 4  # of one iteration, unless a game is at its move limit
@@ -142,6 +144,31 @@ def test_two_halves_are_bit_equal_to_the_whole(tmp_path: Path) -> None:
                 assert ours_line[name] == value, name
 
 
+@pytest.mark.parametrize("schedule", ["constant", "linear"])
+def test_the_learning_rate_follows_its_schedule(
+    tmp_path: Path, schedule: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = config(tmp_path, lr_schedule=schedule, learning_rate=0.004)
+    trainer = Trainer(settings, None, Console(file=io.StringIO()))
+    expected, used = [], []
+    learn = trainer.agent.learn
+
+    def watched(*args: object) -> dict[str, float]:
+        part = 1 - trainer.state.step / trainer.total_timesteps if schedule == "linear" else 1.0
+        expected.append(0.004 * part)
+        used.extend({group["lr"] for group in trainer.agent.optimizer.param_groups})
+        return learn(*args)
+
+    monkeypatch.setattr(trainer.agent, "learn", watched)
+    trainer.run_training_loop()
+    assert len(used) == trainer.state.iteration > 3, "expected one rate for all weights"
+    assert used == pytest.approx(expected)
+    assert used[0] == 0.004
+    assert [line["learn.learning_rate"] for line in records(trainer)] == used
+    if schedule == "linear":
+        assert all(later < earlier for earlier, later in itertools.pairwise(used))
+
+
 def test_the_same_seed_is_the_same_run_and_another_is_not(tmp_path: Path) -> None:
     a, _ = train(config(tmp_path / "a"))
     b, _ = train(config(tmp_path / "b"))
@@ -175,6 +202,25 @@ def test_resuming_an_older_one_is_a_new_run(tmp_path: Path) -> None:
     assert sorted(p.name for p in first.model_dir.iterdir()) == before
 
 
+def test_resuming_a_renamed_checkpoint_is_a_new_run(tmp_path: Path) -> None:
+    first, _ = train(config(tmp_path, PLIES))
+    (only,) = list_checkpoints(first.model_dir)
+    renamed = only.rename(first.model_dir / "best")
+    second, _ = train(config(tmp_path, 2 * PLIES), resume=str(renamed))
+    assert second.run_name == f"run-from-{PLIES}"
+    assert [p.name for p in first.model_dir.iterdir()] == ["best"]
+
+
+def test_weights_that_do_not_fit_the_manifest_are_named(tmp_path: Path) -> None:
+    first, _ = train(config(tmp_path, PLIES))
+    (directory,) = list_checkpoints(first.model_dir)
+    small = build_network(ModelConfig(tower_depth=1, tower_width=4))
+    saved = load_checkpoint(directory)[1]
+    save_checkpoint(directory, network=small, config=first.config, step=PLIES, state=saved)
+    with pytest.raises(CheckpointError, match=r"model\.ckpt: the weights do not fit"):
+        Trainer(config(tmp_path), SimpleNamespace(resume=str(directory)))
+
+
 def test_a_run_folder_names_its_newest_checkpoint(tmp_path: Path) -> None:
     first, _ = train(config(tmp_path, 2 * PLIES))
     second, _ = train(config(tmp_path, 3 * PLIES), resume=str(first.run_artifact_dir))
@@ -202,6 +248,8 @@ def test_what_does_not_fit_the_checkpoint_is_named(tmp_path: Path) -> None:
     args = SimpleNamespace(resume=str(first.run_artifact_dir))
     with pytest.raises(ConfigError, match=r"model\.tower_depth: expected 1 as in the checkpoint"):
         Trainer(other, args)
+    with pytest.raises(ConfigError, match=r"training\.seed: expected 5 as in .*step-.*, got 6"):
+        Trainer(config(tmp_path, seed=6), args)
     other = config(tmp_path).model_copy(update={"env": EnvConfig(num_games=9, max_plies=5)})
     with pytest.raises(ConfigError, match=r"env\.num_games: expected 8 as in the checkpoint"):
         Trainer(other, args)
@@ -322,8 +370,28 @@ def test_start_positions_are_read(tmp_path: Path) -> None:
     from keisei import Position
 
     assert Position.from_words(trainer.env.positions[3].numpy()).sfen().startswith(sfen[:-2])
-    starts.write_text("# none\n")
-    with pytest.raises(ConfigError, match="expected SFENs, one a line, got none"):
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"# none\n", "expected SFENs, one a line, got none"),
+        (b"# one\n\n4k4/9/9/9/9/9/9/9/4K4 b R 1\nhello\n", "line 4: .*hello"),
+        (b"4k4/4G4/4P4/9/9/9/9/9/4K4 w - 1\n", r"line 1: expected a game that goes on, got .*4k4/"),
+        (b"\xff\n", "cannot be read: "),
+        (None, "cannot be read: "),
+    ],
+)
+def test_start_positions_that_are_none_are_named(
+    tmp_path: Path, content: bytes | None, expected: str
+) -> None:
+    starts = tmp_path / "starts.txt"
+    if content is not None:
+        starts.write_bytes(content)
+    settings = config(tmp_path, PLIES).model_copy(
+        update={"env": EnvConfig(num_games=8, max_plies=5, start_positions=str(starts))}
+    )
+    with pytest.raises(ConfigError, match=rf"^env\.start_positions: .*starts\.txt: {expected}"):
         Trainer(settings)
 
 
