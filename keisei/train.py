@@ -2,7 +2,7 @@
 
 Exit status: 0 when the run is done, and when it was stopped by Ctrl-C or SIGTERM and saved; 1 when
 training failed; 2 when the command line, the configuration or the checkpoint cannot be used; 130
-after a second Ctrl-C, which saves nothing.
+after a second Ctrl-C, or one before the training begins, which saves nothing.
 """
 
 from __future__ import annotations
@@ -10,10 +10,16 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import signal
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
+
+if __name__ == "__main__":
+    # Loading takes seconds, and not every library lets KeyboardInterrupt through.
+    _LINE = b"keisei.train: interrupted before anything was saved\n"
+    signal.signal(signal.SIGINT, lambda *_: (os.write(2, _LINE), os._exit(130)))
 
 # Messages should end with what was wrong, not with an address.
 os.environ.setdefault("PYDANTIC_ERRORS_INCLUDE_URL", "0")
@@ -66,8 +72,10 @@ def main(argv: list[str] | None = None) -> int:
 
         try:
             if args.resume is not None:
-                base = load_model(find_checkpoint(args.resume, args.app)).config
-                args = parse_arguments(argv, base)
+                # Found once, by the user's own run_root and run_name.
+                checkpoint = find_checkpoint(args.resume, args.app)
+                args = parse_arguments(argv, load_model(checkpoint).config)
+                args = replace(args, resume=str(checkpoint))
             trainer = Trainer(args.app, args)
         except (CheckpointError, ValueError) as error:
             raise ConfigError(str(error)) from error
@@ -75,6 +83,7 @@ def main(argv: list[str] | None = None) -> int:
         _log.error("keisei.train: %s", error)
         return 2
     try:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         done = trainer.run_training_loop()
     except KeyboardInterrupt:
         _log.error("keisei.train: interrupted; nothing was saved since the last checkpoint")

@@ -77,6 +77,74 @@ def test_runs_resumes_and_ends_with_zero(tmp_path: Path) -> None:
     assert [json.loads(line)["step"] for line in lines] == [16, 32, 48, 64]
 
 
+def test_latest_is_looked_for_where_the_user_says(tmp_path: Path) -> None:
+    """Not where the checkpoint says that it was made: runs may be moved and renamed."""
+    first = run(
+        tmp_path,
+        *SMALL,
+        "--training.total-timesteps=16",
+        "--logging.run-root=old",
+        "--logging.run-name=a",
+    )
+    assert first.returncode == 0, first.stderr
+    (tmp_path / "old").rename(tmp_path / "runs")
+    moved = run(tmp_path, "--resume=latest", "--training.total-timesteps=32")
+    assert moved.returncode == 0, moved.stderr
+    assert "step 32/32" in moved.stdout
+    (tmp_path / "runs" / "a").rename(tmp_path / "runs" / "b")
+    renamed = run(
+        tmp_path, "--resume=latest", "--training.total-timesteps=48", "--logging.run-name=b"
+    )
+    assert renamed.returncode == 0, renamed.stderr
+    assert "step 48/48" in renamed.stdout
+    assert [p.relative_to(tmp_path).as_posix() for p in tmp_path.glob("*/*")] == ["runs/b"]
+    lines = (tmp_path / "runs" / "b" / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in lines] == [16, 32, 48]
+
+
+IMPORTING = """
+import os, runpy, signal, sys
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == "NAME":
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Finder())
+runpy.run_module("keisei.train", run_name="__main__", alter_sys=True)
+"""
+CONSTRUCTING = """
+import os, runpy, signal
+from keisei.training.trainer import Trainer
+Trainer.__init__ = lambda *_: os.kill(os.getpid(), signal.SIGINT)
+runpy.run_module("keisei.train", run_name="__main__", alter_sys=True)
+"""
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        *(
+            IMPORTING.replace("NAME", name)
+            for name in ("tyro", "torch.nn", "keisei.training.trainer")
+        ),
+        CONSTRUCTING,
+    ],
+    ids=["tyro", "torch.nn", "keisei.training.trainer", "Trainer"],
+)
+def test_interrupting_while_it_starts_is_one_line(tmp_path: Path, program: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", program, *SMALL],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.stderr == "keisei.train: interrupted before anything was saved\n"
+    assert done.stdout == ""
+    assert done.returncode == 130
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_configuration_that_cannot_be_used_ends_with_two(tmp_path: Path) -> None:
     bad = run(tmp_path, KEISEI_TRAINING__GAMMA="2")
     assert bad.returncode == 2
