@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from keisei.core.features import FEATURE_PLANES, LABELS
-from keisei.core.model_file import CheckpointError, load_model
+from keisei.core.model_file import INDEX_FILE, CheckpointError, load_model
 from keisei.utils.files import replacing
 
 POLICY_FORMAT = "keisei-policy"
@@ -35,7 +35,7 @@ _log = logging.getLogger(__name__)
 
 
 class ExportError(RuntimeError):
-    """The exported file would not have computed what the network computes."""
+    """The exported file cannot stand there, or would not compute what the network computes."""
 
 
 @contextlib.contextmanager
@@ -70,6 +70,8 @@ def export_network(network: nn.Module, manifest: Mapping[str, Any], path: str | 
     """
     network = _plain_copy(network)
     path = Path(path)
+    if not path.parent.is_dir():
+        raise ExportError(f"{path}: expected an existing folder, got {path.parent}")
     carried = {key: manifest[key] for key in ("plane_set", "label_set", "step", "config")}
     own = {
         "format": POLICY_FORMAT,
@@ -78,6 +80,7 @@ def export_network(network: nn.Module, manifest: Mapping[str, Any], path: str | 
         **carried,
     }
     with replacing(path) as temporary, torch.no_grad(), _torchscript_is_meant():
+        temporary.touch()  # a plain OSError if it cannot be written
         traced = torch.jit.trace(network, _example(3), check_trace=False)  # type: ignore[no-untyped-call]
         torch.jit.save(traced, str(temporary), _extra_files={MANIFEST_FILE: json.dumps(own)})
         extra = {MANIFEST_FILE: ""}
@@ -104,8 +107,18 @@ def export_network(network: nn.Module, manifest: Mapping[str, Any], path: str | 
 
 
 def export_checkpoint(source: str | Path, target: str | Path) -> None:
-    """Exports a ``model.ckpt``, or that of a checkpoint or run folder, to a TorchScript file."""
+    """Exports a ``model.ckpt``, or that of a checkpoint or run folder, to a TorchScript file.
+
+    ExportError if ``target`` is that very file or lies in a checkpoint's folder.
+    """
     model = load_model(source)
+    place = Path(target).resolve()
+    if place == model.path.resolve():
+        raise ExportError(f"{target}: expected another file than the source, got the source")
+    if (place.parent / INDEX_FILE).is_file():
+        raise ExportError(
+            f"{target}: expected a file outside of checkpoint folders, got one in {place.parent}"
+        )
     export_network(model.network(), model.manifest, target)
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import warnings
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
 from keisei import export
@@ -15,6 +17,7 @@ from keisei.config_schema import AppConfig, ModelConfig, resolve
 from keisei.core.model_file import load_model, save_model
 from keisei.core.network import build_network
 from keisei.envs import ShogiVectorEnv
+from keisei.training.checkpoint import TrainingState, save_checkpoint
 
 CONFIG = resolve(
     AppConfig(model=ModelConfig(tower_depth=2, tower_width=16)),
@@ -139,3 +142,83 @@ def test_a_bad_source_is_one_line_and_keeps_the_old_file(
     assert export.main([str(tmp_path / "nowhere.ckpt"), str(policy)]) == 1
     assert "nowhere.ckpt: cannot be read" in caplog.text
     assert policy.read_text() == "old"
+
+
+def test_the_source_is_not_overwritten(
+    tmp_path: Path, checkpoint: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = checkpoint.read_bytes()
+    link = tmp_path / "link.pt"
+    link.symlink_to(checkpoint)
+    for source, target in ((checkpoint, checkpoint), (tmp_path, checkpoint), (checkpoint, link)):
+        caplog.clear()
+        assert export.main([str(source), str(target)]) == 1
+        assert caplog.messages == [
+            f"keisei-export: {target}: expected another file than the source, got the source"
+        ]
+    assert checkpoint.read_bytes() == before
+
+
+def test_nothing_in_a_checkpoint_folder_is_overwritten(
+    tmp_path: Path, checkpoint: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / "checkpoints" / "step-0000000000007"
+    state = TrainingState(tensors={}, values={})
+    network = load_model(checkpoint).network()
+    save_checkpoint(folder, network=network, config=CONFIG, step=7, state=state)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    for name in [*before, "policy.pt"]:
+        caplog.clear()
+        assert export.main([str(checkpoint), str(folder / name)]) == 1
+        assert len(caplog.messages) == 1
+        assert "expected a file outside of checkpoint folders, got one in" in caplog.text
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_a_folder_that_is_not_there_is_one_line(
+    tmp_path: Path, checkpoint: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    target = tmp_path / "nonexist" / "x.pt"
+    assert export.main([str(checkpoint), str(target)]) == 1
+    assert caplog.messages == [
+        f"keisei-export: {target}: expected an existing folder, got {target.parent}"
+    ]
+    (tmp_path / "folder.pt").mkdir()
+    assert export.main([str(checkpoint), str(tmp_path / "folder.pt")]) == 1
+    assert "Is a directory" in caplog.messages[-1] and "\n" not in caplog.messages[-1]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["folder.pt", "model.ckpt"]
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [("policy_out.bias", 1e-3), ("value_out.bias", 1e-3), ("value_out.bias", float("nan"))],
+)
+def test_a_trace_that_differs_is_refused(
+    tmp_path: Path, checkpoint: Path, name: str, change: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trace = torch.jit.trace
+
+    def changed(network: nn.Module, *args: object, **options: object) -> object:
+        network = copy.deepcopy(network)
+        network.get_parameter(name).data.add_(change)
+        return trace(network, *args, **options)
+
+    monkeypatch.setattr(torch.jit, "trace", changed)
+    output = {"policy_out.bias": "logits", "value_out.bias": "value"}[name]
+    text = rf"policy\.pt: {output}: expected a difference of at most 1e-05 .*, got (0\.0|nan)"
+    with pytest.raises(export.ExportError, match=text):
+        export.export_checkpoint(checkpoint, tmp_path / "policy.pt")
+    assert [p.name for p in tmp_path.iterdir()] == ["model.ckpt"]
+
+
+@pytest.mark.parametrize("step", ["7", None])
+def test_a_damaged_manifest_is_one_line(
+    tmp_path: Path, step: object, checkpoint: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    model = load_model(checkpoint)
+    text = json.dumps(model.manifest | {"step": step})
+    save_file(model.weights, checkpoint, metadata={"keisei": text})
+    assert export.main([str(checkpoint), str(tmp_path / "policy.pt")]) == 1
+    assert caplog.messages == [
+        f"keisei-export: {checkpoint}: step: expected a valid integer, got {step!r}"
+    ]

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from keisei.config_schema import AppConfig, ModelConfig, resolve
-from keisei.core.model_file import save_model
+from keisei.core.model_file import load_model, save_model
 from keisei.core.network import build_network
 from keisei.evaluation import random_match
 
@@ -53,7 +54,9 @@ def test_the_better_player_is_the_networks() -> None:
     assert result.black_wins + result.white_wins > 5 * result.losses
 
 
-def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
     config = resolve(
         AppConfig(model=ModelConfig(tower_depth=1, tower_width=8)),
         device="cpu",
@@ -66,3 +69,7 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     result = json.loads(capsys.readouterr().out)
     assert result["games"] == 4 and result["truncated"] == 4 and result["win_rate"] == 0
     assert random_match.main([str(tmp_path / "nowhere"), *arguments]) == 1
+    weights = load_model(tmp_path / "model.ckpt").weights
+    save_file(weights, tmp_path / "model.ckpt", metadata={"keisei": "{"})
+    assert random_match.main([str(tmp_path), *arguments]) == 1
+    assert "model.ckpt: expected JSON, got" in caplog.text
