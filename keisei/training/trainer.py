@@ -135,6 +135,7 @@ class Trainer:
         self._warnings: list[str] = []  # said once there is a log
         compile_network = self.device.type == "cuda"
         if config.training.compile == "auto" and compile_network:
+            _log.info("trying torch.compile, which takes some seconds")
             reason = why_not_compiled(self.device)
             if reason:
                 compile_network = False
