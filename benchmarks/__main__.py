@@ -7,6 +7,7 @@ import json
 import random
 import time
 from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
@@ -29,17 +30,29 @@ def all_cases(games: int, device: torch.device) -> Iterator[cases.Case]:
     yield cases.gae(128, games, device)
 
 
-def perft() -> dict[str, object]:
-    """One thread of the host counts moves from the start; cshogi beside it where it is there."""
+@dataclass(frozen=True)
+class Row:
+    """One line of the table."""
+
+    name: str
+    unit: str
+    rate: float  # units per second
+    seconds: float  # of one call
+    games: int | None = None
+    bytes_per_second: float = 0.0
+    spread: float | None = None  # of the runs, as a share of the median
+
+
+def perft() -> Row:
+    """One thread of the host counts moves from the start."""
     start = time.perf_counter()
     nodes = keisei.Position().perft(PERFT_DEPTH)
     seconds = time.perf_counter() - start
     cases.expect(nodes == PERFT_NODES, f"perft({PERFT_DEPTH}): expected {PERFT_NODES}, got {nodes}")
-    row: dict[str, object] = {"name": f"perft({PERFT_DEPTH}), one thread", "rate": nodes / seconds}
-    return {**row, "unit": "nodes", "seconds": seconds}
+    return Row(f"perft({PERFT_DEPTH}), one thread", "nodes", nodes / seconds, seconds)
 
 
-def cshogi_plies(plies: int = 200_000) -> dict[str, object] | None:
+def cshogi_plies(plies: int = 200_000) -> Row | None:
     """Uniform play from Python over cshogi, a fast peer: legal moves, choice, step."""
     try:
         import cshogi
@@ -55,8 +68,7 @@ def cshogi_plies(plies: int = 200_000) -> dict[str, object] | None:
             continue
         board.push(choose.choice(moves))
     seconds = time.perf_counter() - start
-    row: dict[str, object] = {"name": "cshogi uniform play, Python", "rate": plies / seconds}
-    return {**row, "unit": "plies", "seconds": seconds}
+    return Row("cshogi uniform play, Python", "plies", plies / seconds, seconds)
 
 
 def main() -> None:
@@ -76,15 +88,15 @@ def main() -> None:
         for case in all_cases(games, device):
             timing = time_calls(case.call, device, calls=args.calls)
             rows.append(
-                {
-                    "name": case.name,
-                    "games": games,
-                    "unit": case.unit,
-                    "rate": case.work / timing.median,
-                    "bytes_per_second": case.bytes / timing.median,
-                    "seconds": timing.median,
-                    "spread": (timing.high - timing.low) / timing.median,
-                }
+                Row(
+                    case.name,
+                    case.unit,
+                    case.work / timing.median,
+                    timing.median,
+                    games,
+                    case.bytes / timing.median,
+                    (timing.high - timing.low) / timing.median,
+                )
             )
     where = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
     threads = "" if device.type == "cuda" else f", {torch.get_num_threads()} threads"
@@ -92,14 +104,14 @@ def main() -> None:
     print(f"| {'what':36} | {'games':>9} | {'million/s':>11} |      GB/s | spread |")
     print(f"|{'-' * 38}|{'-' * 11}|{'-' * 13}|{'-' * 11}|{'-' * 8}|")
     for row in rows:
-        gigabytes = float(row.get("bytes_per_second", 0)) / 1e9  # type: ignore[arg-type]
-        spread = f"{100 * float(row['spread']):5.0f}%" if "spread" in row else ""  # type: ignore[arg-type]
+        games_shown = "" if row.games is None else str(row.games)
+        spread = "" if row.spread is None else f"{100 * row.spread:.0f}%"
         print(
-            f"| {row['name']:36} | {row.get('games', ''):>9} | {float(row['rate']) / 1e6:11.3f} |"  # type: ignore[arg-type]
-            f" {gigabytes:9.1f} | {spread:>6} |"
+            f"| {row.name:36} | {games_shown:>9} | {row.rate / 1e6:11.3f} |"
+            f" {row.bytes_per_second / 1e9:9.1f} | {spread:>6} |"
         )
     if args.json is not None:
-        args.json.write_text(json.dumps(rows, indent=2) + "\n")
+        args.json.write_text(json.dumps([asdict(row) for row in rows], indent=2) + "\n")
 
 
 if __name__ == "__main__":
