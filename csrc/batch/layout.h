@@ -16,32 +16,23 @@ struct PositionsView {
     int64_t word_stride;
 };
 
+inline namespace KEISEI_BITBOARD_FORM {
+
 KEISEI_HD shogi::Position load_position(const PositionsView& view, int64_t game) {
     const int32_t* const at = view.words + game * view.game_stride;
     const auto word = [&](int w) { return static_cast<uint32_t>(at[w * view.word_stride]); };
-    shogi::Position out;
-    for (int w = 0; w < 3; ++w) out.own.word[w] = word(w);
-    for (int i = 0; i < 4; ++i) {
-        for (int w = 0; w < 3; ++w) out.kind[i].word[w] = word(3 + 3 * i + w);
-    }
-    out.hand[0] = word(15);
-    out.hand[1] = word(16);
-    return out;
+    return shogi::position_of_words(word);
 }
 
 KEISEI_HD void store_position(int32_t* words, int64_t game_stride, int64_t word_stride,
                               int64_t game, const shogi::Position& position) {
     int32_t* const at = words + game * game_stride;
-    const auto store = [&](int w, uint32_t value) {
+    shogi::put_words(position, [&](int w, uint32_t value) {
         at[w * word_stride] = static_cast<int32_t>(value);
-    };
-    for (int w = 0; w < 3; ++w) store(w, position.own.word[w]);
-    for (int i = 0; i < 4; ++i) {
-        for (int w = 0; w < 3; ++w) store(3 + 3 * i + w, position.kind[i].word[w]);
-    }
-    store(15, position.hand[0]);
-    store(16, position.hand[1]);
+    });
 }
+
+}  // namespace KEISEI_BITBOARD_FORM
 
 // A word of a packed mask; the bits above the 27 labels say nothing, whatever they hold.
 KEISEI_HD uint32_t mask_word(const uint32_t* row, int w) {

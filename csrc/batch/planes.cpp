@@ -18,7 +18,7 @@ void write_planes(const PlanesArgs& args, int64_t begin, int64_t end, T one) {
         for (int plane = 0; plane < shogi::kFeaturePlanes; ++plane) {
             for (int w = 0; w < 3; ++w) {
                 T* const at = out + plane * plane_stride + w * shogi::kWordBits * square_stride;
-                for (uint32_t bits = planes[plane].word[w]; bits != 0; bits &= bits - 1) {
+                for (uint32_t bits = planes[plane].word(w); bits != 0; bits &= bits - 1) {
                     at[shogi::lowest_bit(bits) * square_stride] = one;
                 }
             }

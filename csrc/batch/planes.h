@@ -25,7 +25,7 @@ KEISEI_HD uint32_t plane_element(const shogi::Bitboard* planes, int i, bool chan
     const int plane = channels_last ? inner : outer;
     const int square = channels_last ? outer : inner;
     const int word = square / shogi::kWordBits;
-    return (planes[plane].word[word] >> (square - word * shogi::kWordBits)) & 1u;
+    return (planes[plane].word(word) >> (square - word * shogi::kWordBits)) & 1u;
 }
 
 // The bits of 1 in the 16-bit types; 0 is 0 in all of them.

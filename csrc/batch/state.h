@@ -34,6 +34,8 @@ struct State {
     }
 };
 
+inline namespace KEISEI_BITBOARD_FORM {
+
 // Begins a new game in a slot at the given clock. `mask` receives the 81 words of its legal mask.
 KEISEI_HD void begin_game(const State& state, int64_t game, int32_t clock, uint32_t* mask) {
     const int32_t* const start = state.start_of(game);
@@ -47,4 +49,5 @@ KEISEI_HD void begin_game(const State& state, int64_t game, int32_t clock, uint3
     state.key_at(clock, game) = static_cast<int64_t>(shogi::key(position));
 }
 
+}  // namespace KEISEI_BITBOARD_FORM
 }  // namespace keisei::batch

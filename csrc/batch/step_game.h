@@ -8,6 +8,7 @@
 #include "shogi/outcome.h"
 
 namespace keisei::batch {
+inline namespace KEISEI_BITBOARD_FORM {
 
 KEISEI_HD bool is_allowed(const uint32_t* mask_row, int64_t label) {
     if (label < 0 || label >= shogi::kLabels) return false;
@@ -68,11 +69,11 @@ KEISEI_HD int64_t step_game(const StepArgs& args, int64_t game, uint32_t* next_m
 
     const shogi::Position before = load_position({state.positions, 1, state.games}, game);
     const shogi::Position after = shogi::apply(before, static_cast<int>(label));
-    uint32_t any = 0;
+    shogi::Bitboard any = shogi::Bitboard::none();
     const bool in_check =
         shogi::for_each_legal_plane(after, [&](int plane, const shogi::Bitboard& to) {
-            for (int w = 0; w < 3; ++w) next_mask[3 * plane + w] = to.word[w];
-            any |= to.word[0] | to.word[1] | to.word[2];
+            to.store(next_mask + 3 * plane);
+            any = any | to;
         });
 
     clock = state.next_clock(clock);
@@ -84,7 +85,7 @@ KEISEI_HD int64_t step_game(const StepArgs& args, int64_t game, uint32_t* next_m
     const uint64_t key = shogi::key(after);
     const Recurrence seen = find_recurrence(state, game, clock, ply, key);
     const shogi::Verdict verdict =
-        shogi::judge({any != 0, shogi::can_declare(after, in_check), seen.times_before,
+        shogi::judge({any.any(), shogi::can_declare(after, in_check), seen.times_before,
                       seen.plies_since_first, checks, ply, state.max_plies});
 
     args.valid[game] = true;
@@ -108,4 +109,5 @@ KEISEI_HD int64_t step_game(const StepArgs& args, int64_t game, uint32_t* next_m
     return kNoError;
 }
 
+}  // namespace KEISEI_BITBOARD_FORM
 }  // namespace keisei::batch

@@ -154,8 +154,7 @@ shogi::Position position_of_words(const py::object& words) {
         }
         packed[i] = static_cast<uint32_t>(value);
     }
-    shogi::Position position;
-    std::memcpy(&position, packed, sizeof(position));
+    const shogi::Position position = shogi::position_of_words([&](int w) { return packed[w]; });
     // A position that its own SFEN gives back bit by bit is a valid one, packed as it must be.
     shogi::Position again;
     try {
@@ -164,7 +163,7 @@ shogi::Position position_of_words(const py::object& words) {
         throw std::invalid_argument(std::string("words: no valid position: ") + error.what());
     }
     again = shogi::with_occurrence(again, position.occurrence());
-    if (std::memcmp(&again, &position, sizeof(position)) != 0) {
+    if (!(again == position)) {
         throw std::invalid_argument("words: not a packed position, bits are set that have no use");
     }
     return position;
@@ -214,7 +213,11 @@ void bind_position(py::module_& module) {
             "The canonical SFEN.")
         .def(
             "words",
-            [](const Game& game) { return as_int32(&game.position(), shogi::kPositionWords); },
+            [](const Game& game) {
+                uint32_t words[shogi::kPositionWords];
+                shogi::put_words(game.position(), [&](int w, uint32_t value) { words[w] = value; });
+                return as_int32(words, shogi::kPositionWords);
+            },
             "The packed position, int32 [17], as batches hold it.")
         .def(
             "copy", [](const Game& game) { return Game(game); },
@@ -314,9 +317,8 @@ void bind_position(py::module_& module) {
         .def(
             "__eq__",
             [](const Game& a, const Game& b) {
-                const auto plain_a = shogi::with_occurrence(a.position(), 0);
-                const auto plain_b = shogi::with_occurrence(b.position(), 0);
-                return std::memcmp(&plain_a, &plain_b, sizeof(plain_a)) == 0;
+                return shogi::with_occurrence(a.position(), 0) ==
+                       shogi::with_occurrence(b.position(), 0);
             },
             py::is_operator())
         .def("__hash__",

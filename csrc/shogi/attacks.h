@@ -5,52 +5,11 @@
 
 namespace keisei::shogi {
 
-// Ranks on which nothing that travelled along the direction can stand; masking them off a shifted
-// set removes what left the board over the top or bottom edge into the neighbouring file.
-KEISEI_HD constexpr uint32_t unreachable_ranks(int direction) {
-    switch (direction) {
-        case UP:
-        case UP_LEFT:
-        case UP_RIGHT:
-            return rank_bits(8);
-        case DOWN:
-        case DOWN_LEFT:
-        case DOWN_RIGHT:
-            return rank_bits(0);
-        case UP2_LEFT:
-        case UP2_RIGHT:
-            return rank_bits(7) | rank_bits(8);
-        default:
-            return 0;
-    }
-}
-
 // The same way seen from the other side of the board. Knights have none in this list.
 KEISEI_HD constexpr int opposite(int direction) {
     constexpr int kOpposite[kRayDirections] = {DOWN, DOWN_RIGHT, DOWN_LEFT, RIGHT,
                                                LEFT, UP,         UP_RIGHT,  UP_LEFT};
     return kOpposite[direction];
-}
-
-// Moves every square of the set by `kDelta`; `kGone` are the ranks to clear afterwards.
-template <int kDelta, uint32_t kGone>
-KEISEI_HD Bitboard shifted(const Bitboard& a) {
-    constexpr uint32_t kKeep = kWordMask & ~kGone;
-    if constexpr (kDelta == 1) {
-        return {{(a.word[0] << 1) & kKeep, (a.word[1] << 1) & kKeep, (a.word[2] << 1) & kKeep}};
-    } else if constexpr (kDelta == -1) {
-        return {{(a.word[0] >> 1) & kKeep, (a.word[1] >> 1) & kKeep, (a.word[2] >> 1) & kKeep}};
-    } else if constexpr (kDelta > 0) {
-        constexpr int kBack = kWordBits - kDelta;
-        return {{(a.word[0] << kDelta) & kKeep,
-                 ((a.word[1] << kDelta) | (a.word[0] >> kBack)) & kKeep,
-                 ((a.word[2] << kDelta) | (a.word[1] >> kBack)) & kKeep}};
-    } else {
-        constexpr int kAhead = kWordBits + kDelta;
-        return {{((a.word[0] >> -kDelta) | (a.word[1] << kAhead)) & kKeep,
-                 ((a.word[1] >> -kDelta) | (a.word[2] << kAhead)) & kKeep,
-                 (a.word[2] >> -kDelta) & kKeep}};
-    }
 }
 
 template <int kDirection>
@@ -66,85 +25,32 @@ KEISEI_HD Bitboard opponent_knight_steps_right(const Bitboard& a) {
     return shifted < -7, rank_bits(0) | rank_bits(1) > (a);
 }
 
-// The squares that sliders attack along one ray direction: through `empty` up to and with the
-// first square that is not in it.
-template <int kDirection>
-KEISEI_HD Bitboard slide(const Bitboard& sliders, const Bitboard& empty) {
-    static_assert(kDirection < kRayDirections);
-    constexpr int kDelta = delta_of(kDirection);
-    constexpr uint32_t kKeep = kWordMask & ~unreachable_ranks(kDirection);
-    Bitboard g = sliders;
-    if constexpr (kDelta == 1 || kDelta == -1) {
-        // Within a file: three doubling steps cover eight squares.
-        for (int w = 0; w < 3; ++w) {
-            uint32_t pass = empty.word[w] & kKeep;
-            uint32_t x = g.word[w];
-            if constexpr (kDelta == 1) {
-                x |= pass & (x << 1);
-                pass &= pass << 1;
-                x |= pass & (x << 2);
-                pass &= pass << 2;
-                x |= pass & (x << 4);
-            } else {
-                x |= pass & (x >> 1);
-                pass &= pass >> 1;
-                x |= pass & (x >> 2);
-                pass &= pass >> 2;
-                x |= pass & (x >> 4);
-            }
-            g.word[w] = x;
-        }
-    } else if constexpr (kDelta > 0) {
-        // From file to file: two steps inside a word, one into the next.
-        uint32_t carry = 0;
-        for (int w = 0; w < 3; ++w) {
-            const uint32_t pass = empty.word[w] & kKeep;
-            uint32_t x = g.word[w] | (carry & pass);
-            x |= pass & (x << kDelta);
-            x |= pass & (x << kDelta);
-            g.word[w] = x;
-            carry = x >> (kWordBits - kDelta);
-        }
-    } else {
-        uint32_t carry = 0;
-        for (int w = 2; w >= 0; --w) {
-            const uint32_t pass = empty.word[w] & kKeep;
-            uint32_t x = g.word[w] | (carry & pass);
-            x |= pass & (x >> -kDelta);
-            x |= pass & (x >> -kDelta);
-            g.word[w] = x;
-            carry = x << (kWordBits + kDelta);
-        }
-    }
-    return step<kDirection>(g);
-}
-
 // One side's pieces grouped by how they move; a promoted minor piece is a gold.
+inline namespace KEISEI_BITBOARD_FORM {
 struct Movers {
     Bitboard pawn, lance, knight, silver, gold, bishop, rook, horse, dragon, king;
 };
+}  // namespace KEISEI_BITBOARD_FORM
 
 KEISEI_HD Movers movers_among(const Position& position, const Bitboard& side) {
+    const Bitboard& a = position.kind[0];
+    const Bitboard& b = position.kind[1];
+    const Bitboard& c = position.kind[2];
+    const Bitboard& d = position.kind[3];
+    const Bitboard plain = side & ~d;
+    const Bitboard high = side & d;
     Movers out;
-    for (int w = 0; w < 3; ++w) {
-        const uint32_t a = position.kind[0].word[w];
-        const uint32_t b = position.kind[1].word[w];
-        const uint32_t c = position.kind[2].word[w];
-        const uint32_t d = position.kind[3].word[w];
-        const uint32_t plain = side.word[w] & ~d;
-        const uint32_t high = side.word[w] & d;
-        out.pawn.word[w] = plain & a & ~b & ~c;
-        out.lance.word[w] = plain & ~a & b & ~c;
-        out.knight.word[w] = plain & a & b & ~c;
-        out.silver.word[w] = plain & ~a & ~b & c;
-        out.bishop.word[w] = plain & a & ~b & c;
-        out.rook.word[w] = plain & ~a & b & c;
-        // GOLD is 7; the promoted minor pieces are 9 to 12.
-        out.gold.word[w] = (plain & a & b & c) | (high & ((a | b) ^ c));
-        out.king.word[w] = high & ~a & ~b & ~c;
-        out.horse.word[w] = high & a & ~b & c;
-        out.dragon.word[w] = high & ~a & b & c;
-    }
+    out.pawn = plain & a & ~b & ~c;
+    out.lance = plain & ~a & b & ~c;
+    out.knight = plain & a & b & ~c;
+    out.silver = plain & ~a & ~b & c;
+    out.bishop = plain & a & ~b & c;
+    out.rook = plain & ~a & b & c;
+    // GOLD is 7; the promoted minor pieces are 9 to 12.
+    out.gold = (plain & a & b & c) | (high & ((a | b) ^ c));
+    out.king = high & ~a & ~b & ~c;
+    out.horse = high & a & ~b & c;
+    out.dragon = high & ~a & b & c;
     return out;
 }
 

@@ -27,12 +27,14 @@ KEISEI_HD constexpr int line_of(int direction) {
 }
 
 // What the mover's king allows: everything that generation needs to know of the opponent.
+inline namespace KEISEI_BITBOARD_FORM {
 struct KingSafety {
     Bitboard danger;     // attacked by the opponent, the mover's king being transparent
     Bitboard pinned[4];  // own pieces that may move only along this line
     Bitboard targets;    // where pieces other than the king may land: all, capture-or-block, none
     bool in_check;
 };
+}  // namespace KEISEI_BITBOARD_FORM
 
 KEISEI_HD KingSafety king_safety(const Position& position, const Movers& mine,
                                  const Bitboard& occupied) {
@@ -223,11 +225,8 @@ KEISEI_HD bool for_each_legal_plane(const Position& position, Sink&& sink) {
 
 // Fills the mask; returns whether the mover is in check.
 KEISEI_HD bool legal_mask(const Position& position, LegalMask& mask) {
-    return for_each_legal_plane(position, [&](int plane, const Bitboard& to) {
-        mask.word[3 * plane] = to.word[0];
-        mask.word[3 * plane + 1] = to.word[1];
-        mask.word[3 * plane + 2] = to.word[2];
-    });
+    return for_each_legal_plane(
+        position, [&](int plane, const Bitboard& to) { to.store(mask.word + 3 * plane); });
 }
 
 KEISEI_HD int count_legal(const Position& position) {

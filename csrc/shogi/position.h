@@ -24,6 +24,8 @@ constexpr int kOccurrenceShift = 28;
 constexpr uint32_t kOccurrenceMask = 3u << kOccurrenceShift;
 constexpr uint32_t kWhiteToMove = 1u << 31;
 
+inline namespace KEISEI_BITBOARD_FORM {
+
 struct Position {
     Bitboard own;      // the mover's pieces
     Bitboard kind[4];  // bit planes of the Kind on each square; 0 is empty
@@ -33,27 +35,15 @@ struct Position {
 
     // Both sides' pieces of a kind.
     KEISEI_HD Bitboard pieces(int k) const {
-        Bitboard out;
-        for (int w = 0; w < 3; ++w) {
-            const uint32_t b0 = (k & 1) ? kind[0].word[w] : ~kind[0].word[w];
-            const uint32_t b1 = (k & 2) ? kind[1].word[w] : ~kind[1].word[w];
-            const uint32_t b2 = (k & 4) ? kind[2].word[w] : ~kind[2].word[w];
-            const uint32_t b3 = (k & 8) ? kind[3].word[w] : ~kind[3].word[w];
-            out.word[w] = b0 & b1 & b2 & b3 & kWordMask;
-        }
-        return out;
+        Bitboard out = (k & 8) ? kind[3] : ~kind[3];
+        out = (k & 4) ? out & kind[2] : out & ~kind[2];
+        out = (k & 2) ? out & kind[1] : out & ~kind[1];
+        return (k & 1) ? out & kind[0] : out & ~kind[0];
     }
 
     KEISEI_HD int kind_at(int square) const {
-        const int w = square / kWordBits;
-        const int bit = square - w * kWordBits;
         int out = 0;
-        for (int i = 0; i < 4; ++i) {
-            const uint32_t bits = w == 0   ? kind[i].word[0]
-                                  : w == 1 ? kind[i].word[1]
-                                           : kind[i].word[2];
-            out |= static_cast<int>((bits >> bit) & 1u) << i;
-        }
+        for (int i = 0; i < 4; ++i) out |= static_cast<int>(kind[i].test(square)) << i;
         return out;
     }
 
@@ -66,7 +56,35 @@ struct Position {
         return static_cast<int>((hand[side] >> hand_shift(k)) & hand_bits(k));
     }
 };
-static_assert(sizeof(Position) == kPositionWords * sizeof(uint32_t));
+
+// The 17 words of a position: own, the four bit planes, three words each; then the hands. get(w)
+// and put(w, value) reach word w, wherever it lies.
+template <typename Get>
+KEISEI_HD Position position_of_words(Get&& get) {
+    const auto bitboard = [&](int w) { return Bitboard::of(get(w), get(w + 1), get(w + 2)); };
+    Position out;
+    out.own = bitboard(0);
+    for (int i = 0; i < 4; ++i) out.kind[i] = bitboard(3 + 3 * i);
+    out.hand[0] = get(15);
+    out.hand[1] = get(16);
+    return out;
+}
+template <typename Put>
+KEISEI_HD void put_words(const Position& position, Put&& put) {
+    const auto bitboard = [&](int w, const Bitboard& a) {
+        for (int i = 0; i < 3; ++i) put(w + i, a.word(i));
+    };
+    bitboard(0, position.own);
+    for (int i = 0; i < 4; ++i) bitboard(3 + 3 * i, position.kind[i]);
+    put(15, position.hand[0]);
+    put(16, position.hand[1]);
+}
+
+KEISEI_HD bool operator==(const Position& a, const Position& b) {
+    bool same = a.own == b.own && a.hand[0] == b.hand[0] && a.hand[1] == b.hand[1];
+    for (int i = 0; i < 4; ++i) same = same && a.kind[i] == b.kind[i];
+    return same;
+}
 
 // Counts from 3 on are kept as 3: the fourth occurrence ends the game.
 KEISEI_HD Position with_occurrence(Position position, int times_before) {
@@ -126,4 +144,5 @@ inline Position startpos() {
     return out;
 }
 
+}  // namespace KEISEI_BITBOARD_FORM
 }  // namespace keisei::shogi

@@ -1,0 +1,159 @@
+// The Bitboard of the GPU: three 32-bit words. See bitboard.h for what every form has.
+#pragma once
+
+#include "shogi/rank_bits.h"
+
+namespace keisei::shogi {
+inline namespace bitboard_words {
+
+struct Bitboard {
+    KEISEI_HD static constexpr Bitboard of(uint32_t w0, uint32_t w1, uint32_t w2) {
+        return {{w0, w1, w2}};
+    }
+    KEISEI_HD static constexpr Bitboard none() { return {{0, 0, 0}}; }
+    KEISEI_HD static constexpr Bitboard all() { return {{kWordMask, kWordMask, kWordMask}}; }
+
+    KEISEI_HD static Bitboard square(int square) {
+        const int w = square / kWordBits;
+        const uint32_t bit = 1u << (square - w * kWordBits);
+        return {{w == 0 ? bit : 0u, w == 1 ? bit : 0u, w == 2 ? bit : 0u}};
+    }
+
+    KEISEI_HD uint32_t word(int w) const { return w_[w]; }
+    KEISEI_HD void store(uint32_t* to) const {
+        to[0] = w_[0];
+        to[1] = w_[1];
+        to[2] = w_[2];
+    }
+
+    KEISEI_HD bool test(int square) const {
+        const int w = square / kWordBits;
+        const uint32_t bits = w == 0 ? w_[0] : w == 1 ? w_[1] : w_[2];
+        return (bits >> (square - w * kWordBits)) & 1u;
+    }
+    KEISEI_HD bool any() const { return (w_[0] | w_[1] | w_[2]) != 0; }
+    KEISEI_HD int count() const { return popcount(w_[0]) + popcount(w_[1]) + popcount(w_[2]); }
+    KEISEI_HD int lowest() const {
+        if (w_[0]) return lowest_bit(w_[0]);
+        if (w_[1]) return kWordBits + lowest_bit(w_[1]);
+        return 2 * kWordBits + lowest_bit(w_[2]);
+    }
+    KEISEI_HD int pop_lowest() {
+        const int square = lowest();
+        const int w = square / kWordBits;
+        w_[w] &= w_[w] - 1;
+        return square;
+    }
+
+    uint32_t w_[3];  // for this file alone
+};
+
+KEISEI_HD constexpr Bitboard operator&(const Bitboard& a, const Bitboard& b) {
+    return {{a.w_[0] & b.w_[0], a.w_[1] & b.w_[1], a.w_[2] & b.w_[2]}};
+}
+KEISEI_HD constexpr Bitboard operator|(const Bitboard& a, const Bitboard& b) {
+    return {{a.w_[0] | b.w_[0], a.w_[1] | b.w_[1], a.w_[2] | b.w_[2]}};
+}
+KEISEI_HD constexpr Bitboard operator^(const Bitboard& a, const Bitboard& b) {
+    return {{a.w_[0] ^ b.w_[0], a.w_[1] ^ b.w_[1], a.w_[2] ^ b.w_[2]}};
+}
+KEISEI_HD constexpr Bitboard operator~(const Bitboard& a) {
+    return {{a.w_[0] ^ kWordMask, a.w_[1] ^ kWordMask, a.w_[2] ^ kWordMask}};
+}
+KEISEI_HD constexpr Bitboard operator&(const Bitboard& a, uint32_t bits) {
+    return {{a.w_[0] & bits, a.w_[1] & bits, a.w_[2] & bits}};
+}
+KEISEI_HD constexpr bool operator==(const Bitboard& a, const Bitboard& b) {
+    return ((a.w_[0] ^ b.w_[0]) | (a.w_[1] ^ b.w_[1]) | (a.w_[2] ^ b.w_[2])) == 0;
+}
+
+KEISEI_HD Bitboard turned(const Bitboard& a) {
+    constexpr int kUnused = 32 - kWordBits;
+    return {{reverse_bits(a.w_[2]) >> kUnused, reverse_bits(a.w_[1]) >> kUnused,
+             reverse_bits(a.w_[0]) >> kUnused}};
+}
+
+KEISEI_HD Bitboard whole_files(const Bitboard& a) {
+    constexpr uint32_t kTop = rank_bits(8);
+    constexpr uint32_t kLow = kWordMask ^ kTop;
+    Bitboard out = Bitboard::none();
+    for (int w = 0; w < 3; ++w) {
+        // Adding 255 to a file's low eight bits carries into its ninth exactly if one is set.
+        const uint32_t hit = (((a.w_[w] & kLow) + kLow) | a.w_[w]) & kTop;
+        out.w_[w] = (hit << 1) - (hit >> 8);
+    }
+    return out;
+}
+
+template <int kDelta, uint32_t kGone>
+KEISEI_HD Bitboard shifted(const Bitboard& a) {
+    constexpr uint32_t kKeep = kWordMask & ~kGone;
+    if constexpr (kDelta == 1) {
+        return {{(a.w_[0] << 1) & kKeep, (a.w_[1] << 1) & kKeep, (a.w_[2] << 1) & kKeep}};
+    } else if constexpr (kDelta == -1) {
+        return {{(a.w_[0] >> 1) & kKeep, (a.w_[1] >> 1) & kKeep, (a.w_[2] >> 1) & kKeep}};
+    } else if constexpr (kDelta > 0) {
+        constexpr int kBack = kWordBits - kDelta;
+        return {{(a.w_[0] << kDelta) & kKeep, ((a.w_[1] << kDelta) | (a.w_[0] >> kBack)) & kKeep,
+                 ((a.w_[2] << kDelta) | (a.w_[1] >> kBack)) & kKeep}};
+    } else {
+        constexpr int kAhead = kWordBits + kDelta;
+        return {{((a.w_[0] >> -kDelta) | (a.w_[1] << kAhead)) & kKeep,
+                 ((a.w_[1] >> -kDelta) | (a.w_[2] << kAhead)) & kKeep,
+                 (a.w_[2] >> -kDelta) & kKeep}};
+    }
+}
+
+template <int kDirection>
+KEISEI_HD Bitboard slide(const Bitboard& sliders, const Bitboard& empty) {
+    static_assert(kDirection < kRayDirections);
+    constexpr int kDelta = delta_of(kDirection);
+    constexpr uint32_t kKeep = kWordMask & ~unreachable_ranks(kDirection);
+    Bitboard g = sliders;
+    if constexpr (kDelta == 1 || kDelta == -1) {
+        // Within a file: three doubling steps cover eight squares.
+        for (int w = 0; w < 3; ++w) {
+            uint32_t pass = empty.w_[w] & kKeep;
+            uint32_t x = g.w_[w];
+            if constexpr (kDelta == 1) {
+                x |= pass & (x << 1);
+                pass &= pass << 1;
+                x |= pass & (x << 2);
+                pass &= pass << 2;
+                x |= pass & (x << 4);
+            } else {
+                x |= pass & (x >> 1);
+                pass &= pass >> 1;
+                x |= pass & (x >> 2);
+                pass &= pass >> 2;
+                x |= pass & (x >> 4);
+            }
+            g.w_[w] = x;
+        }
+    } else if constexpr (kDelta > 0) {
+        // From file to file: two steps inside a word, one into the next.
+        uint32_t carry = 0;
+        for (int w = 0; w < 3; ++w) {
+            const uint32_t pass = empty.w_[w] & kKeep;
+            uint32_t x = g.w_[w] | (carry & pass);
+            x |= pass & (x << kDelta);
+            x |= pass & (x << kDelta);
+            g.w_[w] = x;
+            carry = x >> (kWordBits - kDelta);
+        }
+    } else {
+        uint32_t carry = 0;
+        for (int w = 2; w >= 0; --w) {
+            const uint32_t pass = empty.w_[w] & kKeep;
+            uint32_t x = g.w_[w] | (carry & pass);
+            x |= pass & (x >> -kDelta);
+            x |= pass & (x >> -kDelta);
+            g.w_[w] = x;
+            carry = x << (kWordBits + kDelta);
+        }
+    }
+    return shifted<kDelta, unreachable_ranks(kDirection)>(g);
+}
+
+}  // namespace bitboard_words
+}  // namespace keisei::shogi
