@@ -161,7 +161,7 @@ def planes(
 
     Args:
         positions: int32 [N, 17], in rows or the transposed view of a word-major [17, N].
-        dtype: float32, float64, float16 or bfloat16.
+        dtype: float32, float64, float16, bfloat16 or uint8.
         channels_last: The memory format; the shape is the same.
 
     Returns:

@@ -38,6 +38,8 @@ void planes_cpu(const PlanesArgs& args, int64_t begin, int64_t end) {
             return write_planes<uint16_t>(args, begin, end, kFloat16One);
         case PlaneType::bfloat16:
             return write_planes<uint16_t>(args, begin, end, kBfloat16One);
+        case PlaneType::uint8:
+            return write_planes<uint8_t>(args, begin, end, 1);
     }
 }
 

@@ -5,15 +5,19 @@ namespace keisei::batch {
 namespace {
 
 // One warp makes one position's planes, a lane a group, into shared memory; then the block writes
-// them out. The planes of eight positions are a whole number of 16-byte chunks in every type.
+// them out. The planes of eight positions are a whole number of 16-byte chunks in every type but
+// uint8, which is written in chunks of 8 bytes.
 constexpr int kGames = 8;
 constexpr int kThreads = kGames * 32;
 static_assert(shogi::kFeatureGroups == 32);
-static_assert(kGames * kPlaneElements * 2 % 16 == 0);
 
 template <typename T>
-struct alignas(16) Chunk {
-    static constexpr int kSize = 16 / sizeof(T);
+constexpr int kChunkBytes = sizeof(T) == 1 ? 8 : 16;
+
+template <typename T>
+struct alignas(kChunkBytes<T>) Chunk {
+    static constexpr int kSize = kChunkBytes<T> / sizeof(T);
+    static_assert(kGames * kPlaneElements % kSize == 0);
     T value[kSize];
 };
 
@@ -71,6 +75,8 @@ void planes_cuda(const PlanesArgs& args, void* stream) {
             return launch<uint16_t>(args, kFloat16One, on);
         case PlaneType::bfloat16:
             return launch<uint16_t>(args, kBfloat16One, on);
+        case PlaneType::uint8:
+            return launch<uint8_t>(args, 1, on);
     }
 }
 

@@ -6,7 +6,7 @@
 
 namespace keisei::batch {
 
-enum class PlaneType { float32, float64, float16, bfloat16 };
+enum class PlaneType { float32, float64, float16, bfloat16, uint8 };
 
 struct PlanesArgs {
     PositionsView positions;

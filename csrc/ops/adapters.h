@@ -284,9 +284,11 @@ struct Adapters {
                 return batch::PlaneType::float16;
             case ScalarType::BFloat16:
                 return batch::PlaneType::bfloat16;
+            case ScalarType::Byte:
+                return batch::PlaneType::uint8;
             default:
                 throw std::invalid_argument(
-                    "dtype: expected float32, float64, float16 or bfloat16, got " +
+                    "dtype: expected float32, float64, float16, bfloat16 or uint8, got " +
                     dtype_text(dtype));
         }
     }

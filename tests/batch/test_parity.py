@@ -66,7 +66,9 @@ def test_100000_random_games() -> None:
 
 @pytest.mark.parametrize("channels_last", [False, True])
 @pytest.mark.parametrize(
-    "dtype", [torch.float32, torch.float64, torch.float16, torch.bfloat16], ids=str
+    "dtype",
+    [torch.float32, torch.float64, torch.float16, torch.bfloat16, torch.uint8],
+    ids=str,
 )
 def test_planes_and_unpacked_masks(dtype: torch.dtype, channels_last: bool) -> None:
     chunk = 5000

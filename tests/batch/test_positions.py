@@ -29,7 +29,9 @@ def test_legal_mask(device: str, positions: torch.Tensor) -> None:
 
 
 @pytest.mark.parametrize(
-    "dtype", [torch.float32, torch.float64, torch.float16, torch.bfloat16], ids=str
+    "dtype",
+    [torch.float32, torch.float64, torch.float16, torch.bfloat16, torch.uint8],
+    ids=str,
 )
 @pytest.mark.parametrize("channels_last", [False, True])
 @pytest.mark.parametrize("device", DEVICES)

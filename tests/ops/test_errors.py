@@ -165,7 +165,7 @@ def test_sampling_names_what_does_not_fit(device: str) -> None:
         lambda: ops.masked_sample(logits, mask[1:], clock, 0),
     )
     refuses(
-        "dtype: expected float32, float64, float16 or bfloat16, got int8",
+        "dtype: expected float32, float64, float16, bfloat16 or uint8, got int8",
         lambda: ops.planes(played_positions(N).to(device), torch.int8),
     )
 

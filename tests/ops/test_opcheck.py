@@ -37,6 +37,7 @@ def test_positions_readers(device: str, games: int) -> None:
         check("legal_mask", positions)
         check("planes", positions, torch.float32, False)
         check("planes", positions, torch.bfloat16, True)
+        check("planes", positions, torch.uint8, True)
 
 
 @pytest.mark.parametrize("games", [0, 5])
