@@ -8,7 +8,7 @@ in the same words on both, such as
 """
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -277,6 +277,89 @@ def gae(
     return advantages, returns
 
 
+class PPOLoss(NamedTuple):
+    """The loss of a minibatch and its parts, scalars over the valid rows.
+
+    float32, or float64 for float64 logits.
+    """
+
+    total: Tensor
+    """policy + value_coefficient * value - entropy_coefficient * entropy; has the gradient"""
+    policy: Tensor
+    value: Tensor
+    entropy: Tensor
+    approx_kl: Tensor
+    clip_fraction: Tensor
+
+
+def ppo_loss(
+    logits: Tensor,
+    values: Tensor,
+    mask: Tensor,
+    actions: Tensor,
+    log_probs: Tensor,
+    old_values: Tensor,
+    advantages: Tensor,
+    returns: Tensor,
+    valid: Tensor,
+    *,
+    clip_range: float = 0.2,
+    value_clip: float | None = None,
+    value_coefficient: float = 0.5,
+    entropy_coefficient: float = 0.01,
+) -> PPOLoss:
+    """The loss of proximal policy optimisation over legal moves, for B rows of a rollout.
+
+    Schulman et al., "Proximal policy optimization algorithms", 2017. Of each row, with the softmax
+    over its legal labels p, the action a and its ratio r = p[a] / exp(log_prob)::
+
+        policy        -min(r A, clip(r, 1 - clip_range, 1 + clip_range) A)
+        value         (V - R)^2; with value_clip the larger of that and of the same for V no
+                      further than value_clip from the old value
+        entropy       -sum p log p
+        approx_kl     r - 1 - log r
+        clip_fraction |r - 1| > clip_range
+
+    The results are means over the valid rows, and 0 if there are none. Rows that are not valid and
+    illegal labels are not read. Differentiable in ``logits`` and ``values``, through ``total``; the
+    gradient is computed in float32 (or float64) and rounded once. The same result on every run.
+
+    Args:
+        logits: float32, float16, bfloat16 or float64 [B, 2187].
+        values: float32 [B], and so are the next four; with float64 logits all are float64.
+        mask: int32 [B, 81], packed legal masks.
+        actions: int64 [B], legal labels; where a valid row's is not legal, the loss is nan.
+        log_probs: Of the actions under the policy that chose them.
+        old_values: As estimated when the actions were chosen.
+        advantages: A.
+        returns: R.
+        valid: bool [B].
+        clip_range: How far the ratio may go from 1 and still gain.
+        value_clip: See above; None does not clip.
+        value_coefficient: Weight of the value loss.
+        entropy_coefficient: Weight of the entropy, which is rewarded.
+
+    Raises:
+        ValueError: A tensor does not fit.
+    """
+    total, metrics, _ = torch.ops.keisei.ppo_loss(
+        logits,
+        values,
+        mask,
+        actions,
+        log_probs,
+        old_values,
+        advantages,
+        returns,
+        valid,
+        clip_range,
+        value_clip,
+        value_coefficient,
+        entropy_coefficient,
+    )
+    return PPOLoss(total, *metrics[:5].unbind())
+
+
 def _reset_fake(
     positions: Tensor,
     progress: Tensor,
@@ -352,6 +435,34 @@ def _gae_fake(
     return torch.empty_like(rewards), torch.empty_like(rewards)
 
 
+def _ppo_loss_fake(logits: Tensor, values: Tensor, *_: object) -> tuple[Tensor, Tensor, Tensor]:
+    return (
+        values.new_empty(()),
+        values.new_empty((6,)),
+        values.new_empty((5, logits.shape[0])),
+    )
+
+
+def _ppo_loss_backward_fake(gradient: Tensor, logits: Tensor, *_: object) -> tuple[Tensor, Tensor]:
+    return torch.empty_like(logits), gradient.new_empty((logits.shape[0],))
+
+
+def _ppo_loss_setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+    logits, _, mask, actions = inputs[:4]
+    valid, entropy_coefficient = inputs[8], inputs[12]
+    _, metrics, stats = output
+    ctx.mark_non_differentiable(metrics, stats)
+    ctx.save_for_backward(logits, mask, actions, valid, metrics, stats)
+    ctx.entropy_coefficient = entropy_coefficient
+
+
+def _ppo_loss_gradient(ctx: Any, total: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
+    by_logits, by_values = torch.ops.keisei.ppo_loss_backward(
+        total, *ctx.saved_tensors, ctx.entropy_coefficient
+    )
+    return by_logits, by_values, *(None,) * 11
+
+
 _FAKES: dict[str, Callable[..., object]] = {
     "reset": _reset_fake,
     "step": _step_fake,
@@ -361,6 +472,11 @@ _FAKES: dict[str, Callable[..., object]] = {
     "uniform_sample": _uniform_sample_fake,
     "masked_sample": _masked_sample_fake,
     "gae": _gae_fake,
+    "ppo_loss": _ppo_loss_fake,
+    "ppo_loss_backward": _ppo_loss_backward_fake,
 }
 for _name, _fake in _FAKES.items():
     torch.library.register_fake(f"keisei::{_name}", _fake)
+torch.library.register_autograd(
+    "keisei::ppo_loss", _ppo_loss_gradient, setup_context=_ppo_loss_setup
+)

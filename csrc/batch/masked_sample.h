@@ -2,15 +2,13 @@
 // entropy of that distribution, in one pass over the logits.
 #pragma once
 
-#include <bit>
 #include <cmath>
 #include <cstdint>
 
+#include "batch/logit.h"
 #include "batch/random.h"
 
 namespace keisei::batch {
-
-enum class LogitType : uint8_t { float32, float16, bfloat16 };
 
 struct MaskedSampleArgs {
     const void* logits;    // [games, 2187] of `type`; read where legal, and nowhere else
@@ -26,28 +24,10 @@ struct MaskedSampleArgs {
     bool greedy;  // the most probable label, ties to the lowest, no randomness
 };
 
-KEISEI_HD float float_of_bits(uint32_t bits) {
-#if defined(__CUDA_ARCH__)
-    return __uint_as_float(bits);
-#else
-    return std::bit_cast<float>(bits);
-#endif
-}
-
-KEISEI_HD float float_of_half(uint16_t half) {
-    constexpr uint16_t kInfinity = 0x7c00;
-    const uint32_t sign = static_cast<uint32_t>(half & 0x8000u) << 16;
-    const uint32_t rest = static_cast<uint32_t>(half & 0x7fffu) << 13;
-    if ((half & kInfinity) == kInfinity) return float_of_bits(sign | 0x7f800000u | rest);
-    const float magnitude = float_of_bits(rest) * 0x1p112f;  // exact, subnormals included
-    return sign != 0 ? -magnitude : magnitude;
-}
-
 KEISEI_HD float read_logit(const void* logits, LogitType type, int64_t index) {
-    if (type == LogitType::float32) return static_cast<const float*>(logits)[index];
-    const uint16_t bits = static_cast<const uint16_t*>(logits)[index];
-    if (type == LogitType::bfloat16) return float_of_bits(static_cast<uint32_t>(bits) << 16);
-    return float_of_half(bits);
+    if (type == LogitType::float32) return read_logit<LogitType::float32>(logits, index);
+    if (type == LogitType::bfloat16) return read_logit<LogitType::bfloat16>(logits, index);
+    return read_logit<LogitType::float16>(logits, index);
 }
 
 // A softmax being summed up, and the best-scored label so far. The choice depends on the labels

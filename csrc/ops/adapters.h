@@ -15,6 +15,8 @@
 #include "batch/legal_mask.h"
 #include "batch/masked_sample.h"
 #include "batch/planes.h"
+#include "batch/ppo_loss.h"
+#include "batch/ppo_loss_backward.h"
 #include "batch/reset.h"
 #include "batch/step.h"
 #include "batch/uniform_sample.h"
@@ -208,9 +210,7 @@ struct Adapters {
         Arguments arguments(logits);
         batch::MaskedSampleArgs args;
         args.logits = arguments.read_logits(logits, "logits", {kGames, kLabels});
-        args.type = logits.scalar_type() == Float  ? batch::LogitType::float32
-                    : logits.scalar_type() == Half ? batch::LogitType::float16
-                                                   : batch::LogitType::bfloat16;
+        args.type = logit_type(logits.scalar_type());
         args.games = logits.size(0);
         args.mask = arguments.read<uint32_t>(mask, "mask", Int, {args.games, kMaskWords});
         args.clock = arguments.read<int32_t>(clock, "clock", Int, {args.games});
@@ -262,6 +262,78 @@ struct Adapters {
         return {advantages, returns};
     }
 
+    static std::tuple<Tensor, Tensor, Tensor> ppo_loss(
+        const Tensor& logits, const Tensor& values, const Tensor& mask, const Tensor& actions,
+        const Tensor& log_probs, const Tensor& old_values, const Tensor& advantages,
+        const Tensor& returns, const Tensor& valid, double clip_range,
+        std::optional<double> value_clip, double value_coefficient, double entropy_coefficient) {
+        const auto loss = [&]<typename Real>(Real) {
+            using enum ScalarType;
+            Arguments arguments(logits);
+            batch::PpoLossArgs<Real> args;
+            args.logits = arguments.read_logits_or_double(logits, "logits", {kRows, kLabels});
+            args.type = logit_type(logits.scalar_type());
+            const int64_t rows = args.rows = logits.size(0);
+            const ScalarType real = real_type(logits);
+            args.values = arguments.read<Real>(values, "values", real, {rows});
+            args.mask = arguments.read<uint32_t>(mask, "mask", Int, {rows, kMaskWords});
+            args.actions = arguments.read<int64_t>(actions, "actions", Long, {rows});
+            args.log_probs = arguments.read<Real>(log_probs, "log_probs", real, {rows});
+            args.old_values = arguments.read<Real>(old_values, "old_values", real, {rows});
+            args.advantages = arguments.read<Real>(advantages, "advantages", real, {rows});
+            args.returns = arguments.read<Real>(returns, "returns", real, {rows});
+            args.valid = arguments.read<uint8_t>(valid, "valid", Bool, {rows});
+            args.clip_range = static_cast<Real>(clip_range);
+            args.clips_values = value_clip.has_value();
+            args.value_clip = static_cast<Real>(value_clip.value_or(0));
+            args.value_coefficient = static_cast<Real>(value_coefficient);
+            args.entropy_coefficient = static_cast<Real>(entropy_coefficient);
+            const Tensor total = empty_beside(logits, {}, real);
+            const Tensor metrics = empty_beside(logits, {batch::kPpoTerms}, real);
+            const Tensor stats = empty_beside(logits, {batch::kPpoStats, rows}, real);
+            args.part_count = Backend::ppo_loss_parts(rows);
+            const Tensor parts = empty_beside(logits, {batch::kPpoTerms, args.part_count}, real);
+            args.total = static_cast<Real*>(total.data_ptr());
+            args.metrics = static_cast<Real*>(metrics.data_ptr());
+            args.stats = static_cast<Real*>(stats.data_ptr());
+            args.parts = static_cast<Real*>(parts.data_ptr());
+            Backend::ppo_loss(logits, args);
+            return std::tuple{total, metrics, stats};
+        };
+        return logits.scalar_type() == ScalarType::Double ? loss(double{}) : loss(float{});
+    }
+
+    static std::tuple<Tensor, Tensor> ppo_loss_backward(const Tensor& gradient,
+                                                        const Tensor& logits, const Tensor& mask,
+                                                        const Tensor& actions, const Tensor& valid,
+                                                        const Tensor& metrics, const Tensor& stats,
+                                                        double entropy_coefficient) {
+        const auto backward = [&]<typename Real>(Real) {
+            using enum ScalarType;
+            Arguments arguments(logits);
+            batch::PpoLossBackwardArgs<Real> args;
+            args.logits = arguments.read_logits_or_double(logits, "logits", {kRows, kLabels});
+            args.type = logit_type(logits.scalar_type());
+            const int64_t rows = args.rows = logits.size(0);
+            const ScalarType real = real_type(logits);
+            args.gradient = arguments.read<Real>(gradient, "gradient", real, {});
+            args.mask = arguments.read<uint32_t>(mask, "mask", Int, {rows, kMaskWords});
+            args.actions = arguments.read<int64_t>(actions, "actions", Long, {rows});
+            args.valid = arguments.read<uint8_t>(valid, "valid", Bool, {rows});
+            args.metrics = arguments.read<Real>(metrics, "metrics", real, {batch::kPpoTerms});
+            args.stats = arguments.read<Real>(stats, "stats", real, {batch::kPpoStats, rows});
+            args.entropy_coefficient = static_cast<Real>(entropy_coefficient);
+            const Tensor logits_gradient =
+                empty_beside(logits, {rows, kLabels}, logits.scalar_type());
+            const Tensor values_gradient = empty_beside(logits, {rows}, real);
+            args.logits_gradient = logits_gradient.data_ptr();
+            args.values_gradient = static_cast<Real*>(values_gradient.data_ptr());
+            Backend::ppo_loss_backward(logits, args);
+            return std::tuple{logits_gradient, values_gradient};
+        };
+        return logits.scalar_type() == ScalarType::Double ? backward(double{}) : backward(float{});
+    }
+
     static void implement(torch::stable::detail::StableLibrary& m) {
         m.impl("reset", TORCH_BOX(&Adapters::reset));
         m.impl("step", TORCH_BOX(&Adapters::step));
@@ -271,6 +343,8 @@ struct Adapters {
         m.impl("uniform_sample", TORCH_BOX(&Adapters::uniform_sample));
         m.impl("masked_sample", TORCH_BOX(&Adapters::masked_sample));
         m.impl("gae", TORCH_BOX(&Adapters::gae));
+        m.impl("ppo_loss", TORCH_BOX(&Adapters::ppo_loss));
+        m.impl("ppo_loss_backward", TORCH_BOX(&Adapters::ppo_loss_backward));
     }
 
  private:
@@ -291,6 +365,25 @@ struct Adapters {
                     "dtype: expected float32, float64, float16, bfloat16 or uint8, got " +
                     dtype_text(dtype));
         }
+    }
+
+    // Of a dtype that has been checked.
+    static batch::LogitType logit_type(ScalarType dtype) {
+        switch (dtype) {
+            case ScalarType::Double:
+                return batch::LogitType::float64;
+            case ScalarType::Half:
+                return batch::LogitType::float16;
+            case ScalarType::BFloat16:
+                return batch::LogitType::bfloat16;
+            default:
+                return batch::LogitType::float32;
+        }
+    }
+
+    // What a loss over these logits is computed in.
+    static ScalarType real_type(const Tensor& logits) {
+        return logits.scalar_type() == ScalarType::Double ? ScalarType::Double : ScalarType::Float;
     }
 
     static batch::GaeForm gae_form(std::string_view form) {

@@ -24,6 +24,7 @@ constexpr int64_t kSteps = -2;
 constexpr int64_t kStepsAndOne = -3;
 constexpr int64_t kStarts = -4;
 constexpr int64_t kHistory = -5;
+constexpr int64_t kRows = -6;
 
 using Shape = std::initializer_list<int64_t>;
 
@@ -90,6 +91,8 @@ inline std::string size_text(int64_t size) {
             return "S";
         case kHistory:
             return "max_plies + 1";
+        case kRows:
+            return "B";
         default:
             return std::to_string(size);
     }
@@ -128,6 +131,14 @@ class Arguments {
     const void* read_logits(const Tensor& tensor, const char* name, Shape shape) {
         require_contiguous(tensor, name,
                            {ScalarType::Float, ScalarType::Half, ScalarType::BFloat16}, shape);
+        return use(tensor, name, false);
+    }
+
+    // The same and float64: what a loss takes.
+    const void* read_logits_or_double(const Tensor& tensor, const char* name, Shape shape) {
+        require_contiguous(
+            tensor, name,
+            {ScalarType::Float, ScalarType::Half, ScalarType::BFloat16, ScalarType::Double}, shape);
         return use(tensor, name, false);
     }
 

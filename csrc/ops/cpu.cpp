@@ -62,6 +62,20 @@ struct Cpu {
     static void gae(const Tensor&, const batch::GaeArgs& args) {
         share(args.games, kFewGames, args, batch::gae_cpu);
     }
+
+    static int64_t ppo_loss_parts(int64_t rows) { return batch::ppo_loss_parts_cpu(rows); }
+
+    template <typename Real>
+    static void ppo_loss(const Tensor&, const batch::PpoLossArgs<Real>& args) {
+        share<batch::PpoLossArgs<Real>>(args.rows, kFewGames, args, batch::ppo_loss_cpu);
+        batch::ppo_loss_finish_cpu(args);
+    }
+
+    template <typename Real>
+    static void ppo_loss_backward(const Tensor&, const batch::PpoLossBackwardArgs<Real>& args) {
+        share<batch::PpoLossBackwardArgs<Real>>(args.rows, kFewGames, args,
+                                                batch::ppo_loss_backward_cpu);
+    }
 };
 
 }  // namespace

@@ -59,6 +59,18 @@ struct Cuda {
     static void gae(const Tensor& on, const batch::GaeArgs& args) {
         launch(on, args, batch::gae_cuda);
     }
+
+    static int64_t ppo_loss_parts(int64_t rows) { return batch::ppo_loss_parts_cuda(rows); }
+
+    template <typename Real>
+    static void ppo_loss(const Tensor& on, const batch::PpoLossArgs<Real>& args) {
+        launch<batch::PpoLossArgs<Real>, void>(on, args, batch::ppo_loss_cuda);
+    }
+
+    template <typename Real>
+    static void ppo_loss_backward(const Tensor& on, const batch::PpoLossBackwardArgs<Real>& args) {
+        launch<batch::PpoLossBackwardArgs<Real>, void>(on, args, batch::ppo_loss_backward_cuda);
+    }
 };
 
 }  // namespace

@@ -20,4 +20,13 @@ STABLE_TORCH_LIBRARY(keisei, m) {
     m.def(
         "gae(Tensor values, Tensor rewards, Tensor ending, Tensor valid, float gamma, float lam, "
         "str form, Tensor? own) -> (Tensor advantages, Tensor returns)");
+    m.def(
+        "ppo_loss(Tensor logits, Tensor values, Tensor mask, Tensor actions, Tensor log_probs, "
+        "Tensor old_values, Tensor advantages, Tensor returns, Tensor valid, float clip_range, "
+        "float? value_clip, float value_coefficient, float entropy_coefficient) -> (Tensor total, "
+        "Tensor metrics, Tensor stats)");
+    m.def(
+        "ppo_loss_backward(Tensor gradient, Tensor logits, Tensor mask, Tensor actions, "
+        "Tensor valid, Tensor metrics, Tensor stats, float entropy_coefficient) -> "
+        "(Tensor logits_gradient, Tensor values_gradient)");
 }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -23,67 +22,27 @@ class TrainingDivergedError(RuntimeError):
     """A loss or a gradient is no longer a finite number."""
 
 
-def masked_log_softmax(logits: Tensor, legal: Tensor) -> tuple[Tensor, Tensor]:
-    """Log-probabilities over legal labels only, and their entropy.
-
-    logits [B, L] of any float dtype, legal bool [B, L] with at least one True a row ->
-    (float32 [B, L] with 0 in place of the minus infinity of an illegal label, float32 [B]).
-    """
-    masked = logits.float().masked_fill(~legal, -torch.inf)
-    # The zeros keep minus infinity out of products whose gradient would be 0 * inf.
-    log_probs = torch.log_softmax(masked, dim=1).masked_fill(~legal, 0.0)
-    entropy = -(log_probs.exp() * log_probs).sum(dim=1)
-    return log_probs, entropy
-
-
-@dataclass(frozen=True)
-class LossTerms:
-    """The parts of one minibatch's loss, each a float32 scalar over the valid rows."""
-
-    total: Tensor
-    policy: Tensor
-    value: Tensor
-    entropy: Tensor
-    approx_kl: Tensor
-    clip_fraction: Tensor
-
-
 def ppo_loss(
-    logits: Tensor, values: Tensor, legal: Tensor, batch: Minibatch, config: TrainingConfig
-) -> LossTerms:
+    logits: Tensor, values: Tensor, mask: Tensor, batch: Minibatch, config: TrainingConfig
+) -> ops.PPOLoss:
     """PPO's loss of a minibatch of B rows; rows that are not valid have no part in it.
 
-    logits [B, 2187], values [B], legal bool [B, 2187].
+    logits [B, 2187], values float32 [B], mask int32 [B, 81]: packed legal masks.
     """
-    weight = batch.valid.float()
-    weight = weight / weight.sum().clamp(min=1.0)
-
-    def mean(x: Tensor) -> Tensor:
-        return (x * weight).sum()
-
-    all_log_probs, entropy = masked_log_softmax(logits, legal)
-    log_probs = all_log_probs.gather(1, batch.actions[:, None]).squeeze(1)
-    log_ratio = torch.where(batch.valid, log_probs - batch.log_probs, 0.0)
-    ratio = log_ratio.exp()
-    clipped = ratio.clamp(1.0 - config.clip_range, 1.0 + config.clip_range)
-    policy = -mean(torch.minimum(ratio * batch.advantages, clipped * batch.advantages))
-
-    values = values.float()
-    value_error = (values - batch.returns).square()
-    if config.value_clip is not None:
-        near = batch.values + (values - batch.values).clamp(-config.value_clip, config.value_clip)
-        value_error = torch.maximum(value_error, (near - batch.returns).square())
-    value = mean(value_error)
-
-    bonus = mean(entropy)
-    total = policy + config.value_coefficient * value - config.entropy_coefficient * bonus
-    return LossTerms(
-        total=total,
-        policy=policy.detach(),
-        value=value.detach(),
-        entropy=bonus.detach(),
-        approx_kl=mean(ratio - 1.0 - log_ratio).detach(),
-        clip_fraction=mean(((ratio - 1.0).abs() > config.clip_range).float()).detach(),
+    return ops.ppo_loss(
+        logits,
+        values,
+        mask,
+        batch.actions,
+        batch.log_probs,
+        batch.values,
+        batch.advantages,
+        batch.returns,
+        batch.valid,
+        clip_range=config.clip_range,
+        value_clip=config.value_clip,
+        value_coefficient=config.value_coefficient,
+        entropy_coefficient=config.entropy_coefficient,
     )
 
 
@@ -144,9 +103,9 @@ class PPOAgent:
         stopped = False
         for _ in range(self.config.ppo_epochs):
             for batch in buffer.minibatches(self.batch_size, generator):
-                legal = ops.unpack_mask(ops.legal_mask(batch.positions))
+                mask = ops.legal_mask(batch.positions)
                 logits, values = self.evaluate(batch.positions)
-                loss = ppo_loss(logits, values, legal, batch, self.config)
+                loss = ppo_loss(logits, values, mask, batch, self.config)
                 approx_kl = loss.approx_kl.item()
                 if not math.isfinite(approx_kl):
                     raise TrainingDivergedError(

@@ -6,17 +6,14 @@ import math
 
 import pytest
 import torch
+from batch_helpers import pack
 
 from keisei import ops
 from keisei.config_schema import ModelConfig, TrainingConfig
 from keisei.core.experience_buffer import ExperienceBuffer, Minibatch
 from keisei.core.network import build_network
-from keisei.core.ppo_agent import (
-    PPOAgent,
-    TrainingDivergedError,
-    masked_log_softmax,
-    ppo_loss,
-)
+from keisei.core.ppo_agent import PPOAgent, TrainingDivergedError, ppo_loss
+from keisei.core.ppo_loss import masked_log_softmax
 from keisei.envs import ShogiVectorEnv
 from keisei.training.rollout import collect
 
@@ -138,7 +135,7 @@ def test_the_loss_is_the_plain_one(value_clip: float | None) -> None:
     config = TrainingConfig(
         value_clip=value_clip, value_coefficient=0.7, entropy_coefficient=0.03, clip_range=0.2
     )
-    loss = ppo_loss(logits, values, legal, batch, config)
+    loss = ppo_loss(logits, values, pack(legal), batch, config)
     policy = value = entropy = kl = clipped = 0.0
     for i in range(6):
         index = legal[i].nonzero().flatten()
@@ -168,7 +165,7 @@ def test_rows_without_a_move_change_nothing() -> None:
     logits, values, legal, batch = one_minibatch()
     logits.requires_grad_()
     config = TrainingConfig()
-    loss = ppo_loss(logits, values, legal, batch, config)
+    loss = ppo_loss(logits, values, pack(legal), batch, config)
     loss.total.backward()
     assert logits.grad is not None
     assert bool((logits.grad[6:] == 0).all()) and bool((logits.grad[:6] != 0).any())
@@ -182,7 +179,7 @@ def test_rows_without_a_move_change_nothing() -> None:
             for name in Minibatch.__dataclass_fields__
         }
     )
-    again = ppo_loss(logits.detach(), values, legal, poisoned, config)
+    again = ppo_loss(logits.detach(), values, pack(legal), poisoned, config)
     assert float(again.total) == float(loss.total.detach())
 
 

@@ -199,6 +199,38 @@ def test_gae_names_what_does_not_fit(device: str) -> None:
     )
 
 
+@pytest.mark.parametrize("device", DEVICES)
+def test_ppo_loss_names_what_does_not_fit(device: str) -> None:
+    on = where(device)
+    logits = torch.zeros(N, ops.LABELS, device=device, dtype=torch.bfloat16)
+    row = torch.zeros(N, device=device)
+    mask = played_masks(N).to(device)
+    actions = torch.zeros(N, dtype=torch.int64, device=device)
+    valid = torch.ones(N, dtype=torch.bool, device=device)
+    given = [logits, row, mask, actions, row, row, row, row, valid]
+    wrong: list[tuple[int, torch.Tensor, str]] = [
+        (0, logits[:, :7], "logits: expected float32, float16, bfloat16 or float64 [B, 2187]"),
+        (1, row.double(), f"values: expected float32 [{N}]"),
+        (2, mask[1:], f"mask: expected int32 [{N}, 81]"),
+        (3, actions.int(), f"actions: expected int64 [{N}]"),
+        (4, row[1:], f"log_probs: expected float32 [{N}]"),
+        (5, row.half(), f"old_values: expected float32 [{N}]"),
+        (6, row[:, None], f"advantages: expected float32 [{N}]"),
+        (7, row.int(), f"returns: expected float32 [{N}]"),
+        (8, valid.byte(), f"valid: expected bool [{N}]"),
+    ]
+    for place, tensor, expected in wrong:
+        got = f"{str(tensor.dtype).removeprefix('torch.')} {list(tensor.shape)} on {on}"
+        arguments = [*given[:place], tensor, *given[place + 1 :]]
+        refuses(
+            f"{expected} on {on}, got {got}", lambda arguments=arguments: ops.ppo_loss(*arguments)
+        )
+    refuses(
+        f"values: expected float64 [{N}] on {on}, got float32 [{N}] on {on}",
+        lambda: ops.ppo_loss(logits.double(), *given[1:]),
+    )
+
+
 @pytest.mark.gpu
 def test_two_devices_in_one_call() -> None:
     state = State(N, device="cuda")

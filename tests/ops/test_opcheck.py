@@ -62,3 +62,29 @@ def test_gae(device: str, steps: int, games: int, form: str) -> None:
     valid = torch.ones(steps, games, dtype=torch.bool, device=device)
     own = valid.clone() if form == "own_plies" else None
     check("gae", values, rewards, ending, valid, 1.0, 0.95, form, own)
+
+
+@pytest.mark.parametrize("value_clip", [None, 0.2])
+@pytest.mark.parametrize(
+    "dtype", [torch.float32, torch.float16, torch.bfloat16, torch.float64], ids=str
+)
+@pytest.mark.parametrize("rows", [0, 5])
+@pytest.mark.parametrize("device", DEVICES)
+def test_ppo_loss(device: str, rows: int, dtype: torch.dtype, value_clip: float | None) -> None:
+    real = torch.promote_types(dtype, torch.float32)
+    mask = played_masks(rows).to(device)
+    logits = torch.zeros(rows, ops.LABELS, dtype=dtype, device=device, requires_grad=True)
+    values, log_probs, old_values, advantages, returns = (
+        torch.linspace(low, 1, rows, dtype=real, device=device) for low in (-1, -3, 0, -2, -0.5)
+    )
+    actions = ops.uniform_sample(mask, clocks(rows).to(device), 1)
+    valid = torch.ones(rows, dtype=torch.bool, device=device)
+    given = (mask, actions, log_probs, old_values, advantages, returns, valid)
+    check("ppo_loss", logits, values.requires_grad_(), *given, 0.2, value_clip, 0.5, 0.01)
+    _, metrics, stats = torch.ops.keisei.ppo_loss(
+        logits.detach(), values.detach(), *given, 0.2, value_clip, 0.5, 0.01
+    )
+    gradient = torch.ones((), dtype=real, device=device)
+    check(
+        "ppo_loss_backward", gradient, logits.detach(), mask, actions, valid, metrics, stats, 0.01
+    )

@@ -16,7 +16,7 @@ from keisei.config_schema import (
     ModelConfig,
     TrainingConfig,
 )
-from keisei.core.ppo_agent import masked_log_softmax
+from keisei.core.ppo_loss import masked_log_softmax
 from keisei.envs import ShogiVectorEnv
 from keisei.training import Trainer
 
