@@ -1,118 +1,134 @@
-"""`python -m benchmarks [--device cuda] [--games 16384 131072] [--json out.json]`."""
+"""`python -m benchmarks NAME`: checks a result, then times it; `table` and `plot` show results."""
 
 from __future__ import annotations
 
 import argparse
-import json
-import random
+import sys
 import time
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-import keisei
-from benchmarks import cases
-from benchmarks.timing import time_calls
+from benchmarks import games, host, learning, report
+from benchmarks.measure import Row, Settings, ceilings
 
-PERFT_DEPTH = 5
-PERFT_NODES = 19_861_490  # from the start position, agreed by six independent programs
-
-
-def all_cases(games: int, device: torch.device) -> Iterator[cases.Case]:
-    """Every case of one size, made (and so checked) only when it is asked for."""
-    yield cases.legal_mask(games, device)
-    yield cases.step(games, device)
-    for dtype in (torch.float32, torch.bfloat16):
-        yield cases.planes(games, device, dtype, channels_last=dtype is torch.bfloat16)
-        yield cases.masked_sample(games, device, dtype)
-    yield cases.gae(128, games, device)
+Bench = Callable[[Settings], Iterator[Row]]
 
 
 @dataclass(frozen=True)
-class Row:
-    """One line of the table."""
+class Entry:
+    """A benchmark and the devices on which `all` runs it."""
 
-    name: str
-    unit: str
-    rate: float  # units per second
-    seconds: float  # of one call
-    games: int | None = None
-    bytes_per_second: float = 0.0
-    spread: float | None = None  # of the runs, as a share of the median
+    bench: Bench
+    devices: tuple[str, ...] = ("cuda", "cpu")
 
 
-def perft() -> Row:
-    """One thread of the host counts moves from the start."""
-    start = time.perf_counter()
-    nodes = keisei.Position().perft(PERFT_DEPTH)
-    seconds = time.perf_counter() - start
-    cases.expect(nodes == PERFT_NODES, f"perft({PERFT_DEPTH}): expected {PERFT_NODES}, got {nodes}")
-    return Row(f"perft({PERFT_DEPTH}), one thread", "nodes", nodes / seconds, seconds)
+ENTRIES = {
+    "masks": Entry(games.masks),
+    "step": Entry(games.step),
+    "random-play": Entry(games.random_play),
+    "planes": Entry(games.planes),
+    "memory": Entry(games.memory),
+    "gae": Entry(learning.gae),
+    "sampling": Entry(learning.sampling),
+    "ppo-loss": Entry(learning.ppo_loss),
+    "cpu-perft": Entry(host.cpu_perft, ("cpu",)),
+    "cpu-env": Entry(host.cpu_env, ("cpu",)),
+    "startup": Entry(host.startup, ("cpu",)),
+    "curves": Entry(games.curves),
+}
 
 
-def cshogi_plies(plies: int = 200_000) -> Row | None:
-    """Uniform play from Python over cshogi, a fast peer: legal moves, choice, step."""
-    try:
-        import cshogi
-    except ImportError:
-        return None
-    choose = random.Random(1)
-    board = cshogi.Board()
-    start = time.perf_counter()
-    for _ in range(plies):
-        moves = list(board.legal_moves)
-        if not moves or board.move_number > 512:
-            board.reset()
-            continue
-        board.push(choose.choice(moves))
-    seconds = time.perf_counter() - start
-    return Row("cshogi uniform play, Python", "plies", plies / seconds, seconds)
-
-
-def main() -> None:
-    """Check, time, print a table; write JSON where asked."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=main.__doc__)
-    default = "cuda" if torch.cuda.is_available() else "cpu"
-    parser.add_argument("--device", default=default)
-    parser.add_argument("--games", type=int, nargs="+", default=None)
-    parser.add_argument("--calls", type=int, default=10, help="calls timed together in one run")
-    parser.add_argument("--json", type=Path, default=None)
-    args = parser.parse_args()
-    device = torch.device(args.device)
-    sizes = args.games or ([16_384, 131_072] if device.type == "cuda" else [1_024])
-
-    rows = [row for row in (perft(), cshogi_plies()) if row is not None]
-    for games in sizes:
-        for case in all_cases(games, device):
-            timing = time_calls(case.call, device, calls=args.calls)
-            rows.append(
-                Row(
-                    case.name,
-                    case.unit,
-                    case.work / timing.median,
-                    timing.median,
-                    games,
-                    case.bytes / timing.median,
-                    (timing.high - timing.low) / timing.median,
-                )
+def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="NAME")
+    several = {"all": "every benchmark of the device"}
+    for name, text in (several | {n: e.bench.__doc__ or "" for n, e in ENTRIES.items()}).items():
+        command = commands.add_parser(name, help=text, description=text)
+        default = "cuda" if torch.cuda.is_available() and not name.startswith("cpu-") else "cpu"
+        command.add_argument("--device", default=default)
+        command.add_argument("--games", type=int, nargs="+", help="batch sizes, instead of its own")
+        command.add_argument("--compare", action="store_true", help="measure peers as well")
+        command.add_argument("--json", type=Path, help="write the figures here")
+        command.add_argument("--threads", type=int, help="torch's threads on the CPU")
+        command.add_argument("--small", action="store_true", help="tiny sizes: a test of itself")
+        command.add_argument("--cshogi-source", help="folder of an unpacked cshogi source archive")
+        if name == "all":
+            command.add_argument(
+                "--skip", nargs="+", default=[], choices=[*ENTRIES], metavar="NAME"
             )
-    where = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
-    threads = "" if device.type == "cuda" else f", {torch.get_num_threads()} threads"
-    print(f"keisei {keisei.__version__}, torch {torch.__version__}, {where}{threads}\n")
-    print(f"| {'what':36} | {'games':>9} | {'million/s':>11} |      GB/s | spread |")
-    print(f"|{'-' * 38}|{'-' * 11}|{'-' * 13}|{'-' * 11}|{'-' * 8}|")
-    for row in rows:
-        games_shown = "" if row.games is None else str(row.games)
-        spread = "" if row.spread is None else f"{100 * row.spread:.0f}%"
-        print(
-            f"| {row.name:36} | {games_shown:>9} | {row.rate / 1e6:11.3f} |"
-            f" {row.bytes_per_second / 1e9:9.1f} | {spread:>6} |"
-        )
-    if args.json is not None:
-        args.json.write_text(json.dumps([asdict(row) for row in rows], indent=2) + "\n")
+    shown = commands.add_parser("table", help="print the tables of JSON files")
+    shown.add_argument("json", type=Path, nargs="+")
+    shown.add_argument("--into", type=Path, help="replace the tables in this document instead")
+    drawn = commands.add_parser("plot", help="draw the curves of JSON files")
+    drawn.add_argument("json", type=Path, nargs="+")
+    drawn.add_argument("--out", type=Path, required=True, help="picture to write, PNG or SVG")
+    return parser.parse_args(argv)
+
+
+def measure(args: argparse.Namespace) -> int:
+    """Run one benchmark or all; print as they come, write JSON; 1 if one of them failed."""
+    device = torch.device(args.device)
+    if args.threads is not None:
+        torch.set_num_threads(args.threads)
+    settings = Settings(
+        device=device,
+        games=None if args.games is None else tuple(args.games),
+        compare=args.compare,
+        small=args.small,
+        cshogi_source=args.cshogi_source,
+    )
+    if args.command == "all":
+        chosen = [n for n, e in ENTRIES.items() if device.type in e.devices and n not in args.skip]
+    else:
+        chosen = [args.command]
+    found = report.new_report(device)
+    found.ceilings = ceilings(settings)
+    print(report.heading(found))
+    failed = []
+    for name in chosen:
+        start, first = time.perf_counter(), len(found.rows)
+        try:
+            for line in ENTRIES[name].bench(settings):
+                found.add(line)
+        except Exception as error:
+            if args.command != "all":
+                raise
+            failed.append(name)
+            found.add(Row(name, "failed", "", 0.0, "", 0.0, note=learning.reason(error)))
+        print(report.bench_table(name, found.rows[first:]))
+        print(f"({time.perf_counter() - start:.1f} s)\n", flush=True)
+        if args.json is not None:
+            found.write(args.json)  # after each, so that a run that is cut off leaves something
+        if device.type == "cuda":
+            torch.cuda.empty_cache()
+    if failed:
+        print(f"failed: {', '.join(failed)}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; its exit status."""
+    args = parse(argv)
+    if args.command not in ("table", "plot"):
+        return measure(args)
+    reports = [report.Report.read(path) for path in args.json]
+    if args.command == "plot":
+        report.plot(reports, args.out)
+        return 0
+    if args.into is None:
+        for one in reports:
+            print(report.tables(one))
+        return 0
+    text = args.into.read_text()
+    for path, one in zip(args.json, reports, strict=True):
+        text = report.insert(text, path.name, report.tables(one))
+    args.into.write_text(text)
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,0 +1,252 @@
+"""What a run found: printed as Markdown tables, kept as JSON, drawn as a plot."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import keisei
+from benchmarks.measure import OURS, Row, share
+
+PREFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""))
+HEADERS = (
+    "what",
+    "size",
+    "by",
+    "rate",
+    "time",
+    "moved",
+    "of ceiling",
+    "spread",
+    "keisei is",
+    "note",
+)
+
+
+@dataclass
+class Report:
+    """One run of the program."""
+
+    commit: str
+    machine: str
+    torch: str
+    cuda: str
+    python: str
+    keisei: str
+    command: str
+    date: str
+    ceilings: dict[str, float] = field(default_factory=dict)
+    rows: list[Row] = field(default_factory=list)
+
+    def add(self, line: Row) -> None:
+        """Keep a row, with the share of its ceiling."""
+        self.rows.append(replace(line, share=share(line, self.ceilings)))
+
+    def write(self, path: Path) -> None:
+        """As JSON."""
+        path.write_text(json.dumps(asdict(self), indent=1) + "\n")
+
+    @staticmethod
+    def read(path: Path) -> Report:
+        """What ``write`` wrote."""
+        values: dict[str, Any] = json.loads(path.read_text())
+        rows = [Row(**line) for line in values.pop("rows")]
+        return Report(rows=rows, **values)
+
+
+def commit() -> str:
+    """KEISEI_COMMIT, else git's, else ``unknown``."""
+    if "KEISEI_COMMIT" in os.environ:
+        return os.environ["KEISEI_COMMIT"]
+    here = Path(__file__).parent
+    ask = ["git", "describe", "--always", "--dirty", "--exclude=*"]
+    try:
+        done = subprocess.run(ask, cwd=here, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return done.stdout.strip()
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.machine()
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
+def new_report(device: torch.device) -> Report:
+    """An empty report of this machine, commit and command."""
+    cuda = device.type == "cuda"
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    host = f"{_processor()}, {cores} cores, {torch.get_num_threads()} threads used"
+    return Report(
+        commit=commit(),
+        machine=torch.cuda.get_device_name(device) if cuda else host,
+        torch=str(torch.__version__),
+        cuda=torch.version.cuda or "none" if cuda else "none",
+        python=platform.python_version(),
+        keisei=keisei.__version__,
+        command=" ".join(["python -m benchmarks", *sys.argv[1:]]),
+        date=time.strftime("%Y-%m-%d", time.gmtime()),
+    )
+
+
+def scaled(value: float, unit: str) -> str:
+    """``4512345678.0, "plies/s"`` as ``4.51 G plies/s``: three digits and a prefix."""
+    factor, prefix = next((p for p in PREFIXES if value >= p[0]), PREFIXES[-1])
+    shown = value / factor
+    digits = 2 if shown < 10 else 1 if shown < 100 else 0
+    gap = "" if unit.startswith(("B", "FLOP")) else " "
+    return f"{shown:.{digits}f} {prefix}{gap if prefix else ''}{unit}"
+
+
+def _seconds(value: float) -> str:
+    units = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"))
+    factor, unit = next((u for u in units if value >= u[0]), units[-1])
+    return f"{value / factor:.3g} {unit}"
+
+
+def _rate(line: Row) -> str:
+    if not line.unit:
+        return ""
+    if line.unit == "bytes":
+        return scaled(line.rate, "B")
+    if line.unit in ("s", "bytes a game", "of the time"):
+        return f"{line.rate:,.2f} {line.unit}"
+    return scaled(line.rate, f"{line.unit}/s")
+
+
+def _ratio(ratio: float | None) -> str:
+    if ratio is None:
+        return ""
+    return f"{ratio:,.0f} times as fast" if ratio >= 100 else f"{ratio:.2g} times as fast"
+
+
+def cells(line: Row) -> tuple[str, ...]:
+    """A row as texts, one per header."""
+    moved = ""
+    if line.seconds and line.ceiling == "matmul":
+        moved = scaled(line.flops / line.seconds, "FLOP/s")
+    elif line.seconds and line.ceiling:
+        moved = scaled(line.bytes / line.seconds, "B/s")
+    return (
+        line.what,
+        line.size,
+        "" if line.by == OURS else line.by,
+        _rate(line),
+        _seconds(line.seconds) if line.seconds else "",
+        moved,
+        "" if line.share is None else f"{100 * line.share:.0f}% of {line.ceiling}",
+        f"{100 * line.spread:.0f}%" if line.spread else "",
+        _ratio(line.ratio),
+        line.note,
+    )
+
+
+def table(headers: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    """A Markdown table; columns that are empty throughout are left out."""
+    lines = [tuple(line) for line in lines]
+    kept = [i for i, _ in enumerate(headers) if any(line[i] for line in lines)]
+    shown = [[headers[i] for i in kept], *([line[i] for i in kept] for line in lines)]
+    widths = [max(len(line[i]) for line in shown) for i in range(len(kept))]
+    text = [
+        "| " + " | ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)) + " |"
+        for line in shown
+    ]
+    text.insert(1, "|" + "|".join("-" * (w + 2) for w in widths) + "|")
+    return "\n".join(text)
+
+
+def heading(report: Report) -> str:
+    """One paragraph: where the figures come from."""
+    cuda = "" if report.cuda == "none" else f", CUDA {report.cuda}"
+    ceilings = ", ".join(
+        f"{name} {scaled(value, 'FLOP/s' if name == 'matmul' else 'B/s')}"
+        for name, value in report.ceilings.items()
+    )
+    return (
+        f"Commit {report.commit}, {report.machine}, torch {report.torch}{cuda}, "
+        f"Python {report.python}, {report.date}: `{report.command}`\n"
+        + (f"\nMeasured ceilings: {ceilings}.\n" if ceilings else "")
+    )
+
+
+def bench_table(bench: str, rows: Sequence[Row]) -> str:
+    """One benchmark's rows under a heading."""
+    return f"### {bench}\n\n{table(HEADERS, [cells(line) for line in rows])}\n"
+
+
+def tables(report: Report) -> str:
+    """The whole report as Markdown: a heading and a table per benchmark."""
+    benches = dict.fromkeys(line.bench for line in report.rows)
+    parts = [bench_table(bench, [r for r in report.rows if r.bench == bench]) for bench in benches]
+    return "\n".join([heading(report), *parts])
+
+
+def insert(document: str, name: str, text: str) -> str:
+    """``document`` with ``text`` between its lines ``<!-- begin NAME -->``, ``<!-- end NAME -->``.
+
+    Raises ValueError if they are not there.
+    """
+    begin, end = f"<!-- begin {name} -->\n", f"<!-- end {name} -->\n"
+    head, found, rest = document.partition(begin)
+    _, closed, tail = rest.partition(end)
+    if not found or not closed:
+        raise ValueError(f"expected the lines {begin.strip()} and {end.strip()}, got none")
+    return f"{head}{begin}\n{text}\n{end}{tail}"
+
+
+def plot(reports: Sequence[Report], path: Path) -> None:
+    """Draw the curves of all reports into one picture: PNG or SVG, as the name says."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(1, 3, figsize=(12, 3.6), layout="constrained")
+    speed, size, network = axes
+    for report in reports:
+        name = report.machine.split(",")[0].split(" @")[0]
+        games = [line for line in report.rows if line.bench == "curves" and line.unit == "plies"]
+        for what in dict.fromkeys(line.what for line in games):
+            chosen = [line for line in games if line.what == what]
+            speed.plot(
+                [c.count for c in chosen], [c.rate for c in chosen], "o-", label=f"{name}: {what}"
+            )
+        kept = [line for line in report.rows if line.bench == "curves" and line.unit == "bytes"]
+        if kept:
+            size.plot([c.count for c in kept], [c.rate / 2**30 for c in kept], "o-", label=name)
+        nets = [
+            line for line in report.rows if line.bench == "curves" and line.unit == "iterations"
+        ]
+        for what in dict.fromkeys(line.what for line in nets):
+            chosen = [line for line in nets if line.what == what]
+            network.plot(
+                [c.count for c in chosen],
+                [c.seconds for c in chosen],
+                "o-",
+                label=f"{name}: {what}",
+            )
+    for axis, x, y in (
+        (speed, "games", "plies / s"),
+        (size, "games", "device memory, GiB"),
+        (network, "weights of the network", "seconds an iteration"),
+    ):
+        axis.set(xscale="log", yscale="log", xlabel=x, ylabel=y)
+        axis.grid(alpha=0.3)
+        if axis.lines:
+            axis.legend(fontsize=7)
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
