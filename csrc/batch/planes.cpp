@@ -1,27 +1,79 @@
 #include "batch/planes.h"
 
 #include <algorithm>
+#include <cstring>
 
 namespace keisei::batch {
 namespace {
 
+using Bytes = uint8_t __attribute__((vector_size(16)));
+constexpr int kChunk = 16;
+constexpr int kBytesWritten = (shogi::kSquares + kChunk - 1) / kChunk * kChunk;
+
+// The squares of a plane as bytes 0 and 1. Writes whole chunks: 96 bytes, the last 15 of them 0.
+void write_bytes(const shogi::Bitboard& plane, uint8_t* out) {
+    const uint64_t top = plane.word(2);
+    using Halves = uint64_t __attribute__((vector_size(16)));
+    const auto packed = reinterpret_cast<Bytes>(
+        Halves{plane.word(0) | static_cast<uint64_t>(plane.word(1)) << shogi::kWordBits |
+                   top << (2 * shogi::kWordBits),
+               top >> (64 - 2 * shogi::kWordBits)});
+    constexpr Bytes kBit = {1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128};
+    const auto chunk = [&]<int i>() {
+        constexpr int a = 2 * i;
+        constexpr int b = 2 * i + 1;
+        const Bytes spread =
+            __builtin_shufflevector(packed, packed, a, a, a, a, a, a, a, a, b, b, b, b, b, b, b, b);
+        const Bytes ones = ((spread & kBit) == kBit) & 1;
+        std::memcpy(out + i * kChunk, &ones, sizeof(ones));
+    };
+    chunk.operator()<0>();
+    chunk.operator()<1>();
+    chunk.operator()<2>();
+    chunk.operator()<3>();
+    chunk.operator()<4>();
+    chunk.operator()<5>();
+}
+
+// Plane after plane. The surplus of each is overwritten by the next one.
+void write_all_bytes(const shogi::Bitboard* planes, uint8_t* out) {
+    constexpr int kLast = shogi::kFeaturePlanes - 1;
+    for (int plane = 0; plane < kLast; ++plane) {
+        write_bytes(planes[plane], out + plane * shogi::kSquares);
+    }
+    uint8_t last[kBytesWritten];
+    write_bytes(planes[kLast], last);
+    std::memcpy(out + kLast * shogi::kSquares, last, shogi::kSquares);
+}
+
 // Most elements are 0: clear, then visit the set bits only.
 template <typename T>
+void write_channels_last(const shogi::Bitboard* planes, T* out, T one) {
+    std::fill_n(out, kPlaneElements, T{0});
+    for (int plane = 0; plane < shogi::kFeaturePlanes; ++plane) {
+        for (int w = 0; w < 3; ++w) {
+            T* const at = out + plane + w * shogi::kWordBits * shogi::kFeaturePlanes;
+            for (uint32_t bits = planes[plane].word(w); bits != 0; bits &= bits - 1) {
+                at[shogi::lowest_bit(bits) * shogi::kFeaturePlanes] = one;
+            }
+        }
+    }
+}
+
+template <typename T>
 void write_planes(const PlanesArgs& args, int64_t begin, int64_t end, T one) {
-    const int plane_stride = args.channels_last ? 1 : shogi::kSquares;
-    const int square_stride = args.channels_last ? shogi::kFeaturePlanes : 1;
     for (int64_t game = begin; game < end; ++game) {
         shogi::Bitboard planes[shogi::kFeaturePlanes];
         shogi::feature_planes(load_position(args.positions, game), planes);
         T* const out = static_cast<T*>(args.planes) + game * kPlaneElements;
-        std::fill_n(out, kPlaneElements, T{0});
-        for (int plane = 0; plane < shogi::kFeaturePlanes; ++plane) {
-            for (int w = 0; w < 3; ++w) {
-                T* const at = out + plane * plane_stride + w * shogi::kWordBits * square_stride;
-                for (uint32_t bits = planes[plane].word(w); bits != 0; bits &= bits - 1) {
-                    at[shogi::lowest_bit(bits) * square_stride] = one;
-                }
-            }
+        if (args.channels_last) {
+            write_channels_last(planes, out, one);
+        } else if constexpr (sizeof(T) == 1) {
+            write_all_bytes(planes, out);
+        } else {
+            uint8_t bytes[kPlaneElements];
+            write_all_bytes(planes, bytes);
+            for (int i = 0; i < kPlaneElements; ++i) out[i] = bytes[i] != 0 ? one : T{0};
         }
     }
 }

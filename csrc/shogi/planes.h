@@ -8,6 +8,8 @@
 // 118      the mover is in check                   119-120  occurred at least once, twice before
 #pragma once
 
+#include <utility>
+
 #include "shogi/attacks.h"
 
 namespace keisei::shogi {
@@ -138,8 +140,67 @@ KEISEI_HD void feature_group(const Position& position, int group, Bitboard* out)
     }
 }
 
-KEISEI_HD void feature_planes(const Position& position, Bitboard out[kFeaturePlanes]) {
-    for (int group = 0; group < kFeatureGroups; ++group) feature_group(position, group, out);
+namespace detail {
+
+// The planes of one side into `out[31]`, in the mover's frame. All directions and kinds are written
+// out, so that what two of them have in common is made once.
+template <bool kOwn, int... kKind>
+inline void side_planes(const Position& position, const Bitboard& occupied, Bitboard* out,
+                        std::integer_sequence<int, kKind...>) {
+    const Bitboard side = kOwn ? position.own : occupied & ~position.own;
+    const Bitboard empty = ~occupied;
+    const Bitboard pieces[] = {(position.pieces(kKind + PAWN) & side)...};
+    Bitboard attacks[] = {(static_cast<void>(kKind), Bitboard::none())...};
+    Bitboard count[kAttackCounts] = {Bitboard::none(), Bitboard::none(), Bitboard::none()};
+    // Along one direction a square is attacked at most once, so ten sets add up.
+    const auto add = [&](const Bitboard& attacked) {
+        count[2] = count[2] | (count[1] & attacked);
+        count[1] = count[1] | (count[0] & attacked);
+        count[0] = count[0] | attacked;
+    };
+    for_each_ray([&]<int D>() {
+        constexpr int kTheirs = kOwn ? static_cast<int>(D) : opposite(D);
+        Bitboard along = Bitboard::none();
+        const auto of_kind = [&]<int K>() {
+            Bitboard attacked = Bitboard::none();
+            if constexpr ((stepping_kinds(kTheirs) >> (K + PAWN)) & 1u) {
+                attacked = step<D>(pieces[K]);
+            }
+            if constexpr ((sliding_kinds(kTheirs) >> (K + PAWN)) & 1u) {
+                attacked = slide<D>(pieces[K], empty);
+            }
+            attacks[K] = attacks[K] | attacked;
+            along = along | attacked;
+        };
+        (of_kind.template operator()<kKind>(), ...);
+        add(along);
+    });
+    const Bitboard& knights = pieces[KNIGHT - PAWN];
+    const Bitboard left = kOwn ? step<UP2_LEFT>(knights) : opponent_knight_steps_left(knights);
+    const Bitboard right = kOwn ? step<UP2_RIGHT>(knights) : opponent_knight_steps_right(knights);
+    attacks[KNIGHT - PAWN] = left | right;
+    add(left);
+    add(right);
+    ((out[kKind] = pieces[kKind]), ...);
+    ((out[kAttackPlane + kKind] = attacks[kKind]), ...);
+    for (int i = 0; i < kAttackCounts; ++i) out[kAttackCountPlane + i] = count[i];
+}
+
+}  // namespace detail
+
+// All planes at once, for one thread of the host.
+inline void feature_planes(const Position& position, Bitboard out[kFeaturePlanes]) {
+    const Bitboard occupied = position.occupied();
+    constexpr auto kEveryKind = std::make_integer_sequence<int, kKinds>();
+    detail::side_planes<true>(position, occupied, out, kEveryKind);
+    detail::side_planes<false>(position, occupied, out + kSidePlanes, kEveryKind);
+    const auto whole = [](bool all) { return all ? Bitboard::all() : Bitboard::none(); };
+    const Bitboard king = position.pieces(KING) & position.own;
+    out[kCheckPlane] = whole((king & out[kSidePlanes + kAttackCountPlane]).any());
+    for (int side = 0; side < 2; ++side) {
+        detail::hand_planes(position, side, out + kHandPlane + side * kHandPlanes);
+        out[kOccurrencePlane + side] = whole(position.occurrence() > side);
+    }
 }
 
 }  // namespace keisei::shogi
