@@ -36,10 +36,16 @@ MOVE_LIMIT = 5
 GaeForm = Literal["zero_sum", "single", "own_plies"]
 
 
+def bucket_count(max_plies: int) -> int:
+    """How many buckets a game of so many plies wants: about one a position."""
+    return 1 << max(0, min(max_plies, 65536) - 1).bit_length()
+
+
 def reset(
     positions: Tensor,
     progress: Tensor,
     history: Tensor,
+    buckets: Tensor,
     starts: Tensor,
     mask: Tensor,
     first_game: int = 0,
@@ -49,7 +55,9 @@ def reset(
     Args:
         positions: int32 [17, N], written: packed positions, word-major.
         progress: int32 [4, N], changed: rows ply, clock, runs of checks, pending.
-        history: int64 [max_plies + 1, N], changed: keys of the game's positions.
+        history: int64 [max_plies + 1, N], changed: keys of the game's positions, chained by bucket.
+        buckets: int16 [N, B], changed: for each of B (a power of two up to 65536) parts of all
+            keys, which row of ``history`` came last. ``bucket_count`` gives a good B.
         starts: int32 [S, 98]: packed positions, each followed by its legal mask. Game g begins
             from row (first_game + g) % S.
         mask: int32 [N, 81], written: the legal masks.
@@ -58,13 +66,14 @@ def reset(
     Raises:
         ValueError: A tensor does not fit, or two share memory.
     """
-    torch.ops.keisei.reset(positions, progress, history, starts, mask, first_game)
+    torch.ops.keisei.reset(positions, progress, history, buckets, starts, mask, first_game)
 
 
 def step(
     positions: Tensor,
     progress: Tensor,
     history: Tensor,
+    buckets: Tensor,
     starts: Tensor,
     mask: Tensor,
     actions: Tensor,
@@ -86,6 +95,7 @@ def step(
         positions: int32 [17, N], changed.
         progress: int32 [4, N], changed.
         history: int64 [max_plies + 1, N], changed.
+        buckets: int16 [N, B], changed.
         starts: int32 [S, 98].
         mask: int32 [N, 81], changed: holds the legal masks of the positions before and after.
         actions: int64 [N], labels.
@@ -108,6 +118,7 @@ def step(
         positions,
         progress,
         history,
+        buckets,
         starts,
         mask,
         actions,
@@ -120,6 +131,45 @@ def step(
         max_plies,
         check,
     )
+
+
+def random_play(
+    positions: Tensor,
+    progress: Tensor,
+    history: Tensor,
+    buckets: Tensor,
+    starts: Tensor,
+    mask: Tensor,
+    plies: int,
+    seed: int,
+    first_game: int = 0,
+) -> Tensor:
+    """Play uniformly random legal labels in each of N games, many plies in one go.
+
+    The games end as after ``plies`` times ``uniform_sample`` with their clocks and ``step``, to the
+    bit; on CUDA in one launch.
+
+    Args:
+        positions: int32 [17, N], changed.
+        progress: int32 [4, N], changed.
+        history: int64 [max_plies + 1, N], changed.
+        buckets: int16 [N, B], changed.
+        starts: int32 [S, 98].
+        mask: int32 [N, 81], changed.
+        plies: Steps of each game, 0 to 2**20; one of them is spent on replacing a truncated game.
+        seed: Any 64-bit integer.
+        first_game: Index of game 0 among the games of all ranks.
+
+    Returns:
+        int64 [6]: moves made, then games ended by each ending from 1 (no legal move) to 5.
+
+    Raises:
+        ValueError: A tensor or ``plies`` does not fit, or two tensors share memory.
+    """
+    tally: Tensor = torch.ops.keisei.random_play(
+        positions, progress, history, buckets, starts, mask, plies, seed, first_game
+    )
+    return tally
 
 
 def legal_mask(positions: Tensor) -> Tensor:
@@ -364,6 +414,7 @@ def _reset_fake(
     positions: Tensor,
     progress: Tensor,
     history: Tensor,
+    buckets: Tensor,
     starts: Tensor,
     mask: Tensor,
     first_game: int,
@@ -375,6 +426,7 @@ def _step_fake(
     positions: Tensor,
     progress: Tensor,
     history: Tensor,
+    buckets: Tensor,
     starts: Tensor,
     mask: Tensor,
     actions: Tensor,
@@ -388,6 +440,20 @@ def _step_fake(
     check: bool,
 ) -> None:
     return None
+
+
+def _random_play_fake(
+    positions: Tensor,
+    progress: Tensor,
+    history: Tensor,
+    buckets: Tensor,
+    starts: Tensor,
+    mask: Tensor,
+    plies: int,
+    seed: int,
+    first_game: int,
+) -> Tensor:
+    return positions.new_empty((6,), dtype=torch.int64)
 
 
 def _legal_mask_fake(positions: Tensor) -> Tensor:
@@ -466,6 +532,7 @@ def _ppo_loss_gradient(ctx: Any, total: Tensor, *_: Tensor) -> tuple[Tensor | No
 _FAKES: dict[str, Callable[..., object]] = {
     "reset": _reset_fake,
     "step": _step_fake,
+    "random_play": _random_play_fake,
     "legal_mask": _legal_mask_fake,
     "unpack_mask": _unpack_mask_fake,
     "planes": _planes_fake,

@@ -81,6 +81,7 @@ class State:
         self.positions = zeros(17, games)
         self.progress = zeros(4, games)
         self.history = zeros(max_plies + 1, games, dtype=torch.int64)
+        self.buckets = zeros(games, ops.bucket_count(max_plies), dtype=torch.int16)
         self.starts = starts_of([start or Position().sfen()], device)
         self.mask = zeros(games, 81)
         self.actions = zeros(games, dtype=torch.int64)
@@ -93,9 +94,17 @@ class State:
 
     @property
     def reset_arguments(self) -> tuple[torch.Tensor | int, ...]:
-        return (self.positions, self.progress, self.history, self.starts, self.mask, 0)
+        return (
+            self.positions,
+            self.progress,
+            self.history,
+            self.buckets,
+            self.starts,
+            self.mask,
+            0,
+        )
 
     def step_arguments(self, check: bool = True, **replaced: torch.Tensor) -> tuple[object, ...]:
-        names = "positions progress history starts mask actions reward ending valid length error"
+        names = "positions progress history buckets starts mask actions reward ending valid length error"
         tensors = [replaced.get(name, getattr(self, name)) for name in names.split()]
         return (*tensors, 0, self.max_plies, check)

@@ -1,17 +1,28 @@
-#include "batch/launch.h"
+#include "batch/game_block.cuh"
 #include "batch/legal_mask.h"
+#include "batch/step_game.h"
 
 namespace keisei::batch {
 namespace {
 
 constexpr int kThreads = 128;
+constexpr int kThreadsAnSm = 512;  // 128 registers each
 
-__global__ void __launch_bounds__(kThreads) legal_mask_kernel(const LegalMaskArgs args) {
-    __shared__ MaskStage<kThreads> stage;
-    const int64_t first = static_cast<int64_t>(blockIdx.x) * kThreads;
+__global__ void __launch_bounds__(kThreads, kThreadsAnSm / kThreads)
+    legal_mask_kernel(const LegalMaskArgs args) {
+    __shared__ GameBlock<kThreads> block;
+    block.begin();
+    const int64_t first = block.first();
     const int64_t game = first + threadIdx.x;
-    if (game < args.games) legal_mask_game(args, game, stage.row());
-    stage.flush(args.mask, first, args.games);
+    int doubtful = -1;
+    if (game < args.games) {
+        doubtful =
+            next_moves(load_position(args.positions, game), block.row()).generated.doubtful_drop;
+    }
+    block.settle(
+        0, doubtful, [&](int thread) { return load_position(args.positions, first + thread); },
+        [&](int thread, int square) { forbid_pawn_drop(block.row(thread), square); });
+    block.flush(args.mask, args.games);
 }
 
 }  // namespace

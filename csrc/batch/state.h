@@ -1,5 +1,5 @@
 // The state of many games as raw pointers, and what resetting one game does to it. Shared by the
-// operations `reset` and `step`.
+// operations `reset`, `step` and `random_play`.
 #pragma once
 
 #include "batch/layout.h"
@@ -10,10 +10,12 @@ namespace keisei::batch {
 struct State {
     int32_t* positions;     // [17, games]
     int32_t* progress;      // [4, games]
-    int64_t* history;       // [max_plies + 1, games], keys; row = clock % (max_plies + 1)
+    int64_t* history;       // [max_plies + 1, games]; row = clock % (max_plies + 1)
+    uint16_t* buckets;      // [games, bucket_count]: the newest row whose key fell into the bucket
     const int32_t* starts;  // [start_count, 98]
     int32_t* mask;          // [games, 81], legal labels of the current positions
     int64_t games;
+    int64_t bucket_count;  // a power of two
     int64_t start_count;
     int64_t first_game;  // global index of game 0
     int32_t max_plies;
@@ -21,20 +23,71 @@ struct State {
     KEISEI_HD int32_t& progress_of(int row, int64_t game) const {
         return progress[row * games + game];
     }
-    KEISEI_HD int64_t& key_at(int64_t clock, int64_t game) const {
-        return history[(clock % (max_plies + 1)) * games + game];
+    KEISEI_HD uint32_t* mask_row(int64_t game) const {
+        return reinterpret_cast<uint32_t*>(mask) + game * kMaskWords;
     }
+    KEISEI_HD int32_t rows() const { return max_plies + 1; }
     // Clocks wrap to 0 at a multiple of the history's rows, so that the ring goes on unbroken.
     KEISEI_HD int32_t next_clock(int32_t clock) const {
-        const int32_t rows = max_plies + 1;
-        return clock + 1 < INT32_MAX / rows * rows ? clock + 1 : 0;
+        return clock + 1 < INT32_MAX / rows() * rows() ? clock + 1 : 0;
     }
     KEISEI_HD const int32_t* start_of(int64_t game) const {
-        return starts + ((first_game + game) % start_count) * kStartWords;
+        return start_count == 1 ? starts
+                                : starts + ((first_game + game) % start_count) * kStartWords;
     }
 };
 
+struct Recurrence {
+    int times_before;
+    int plies_since_first;
+};
+
+// Enters the key of a game's new position into its history and says where it occurred before.
+//
+// A row of the history holds the low 48 bits of a key and, below them, the row before it in its
+// chain; the high 16 bits chose the bucket, so 57 bits decide at 512 buckets. Nothing is cleared
+// when a game begins: a row belongs to the present game if it is not older than the game, and rows
+// grow older along a chain. So a bucket or a link that an earlier game left behind either ends the
+// chain at once or leads into another chain, whose keys do not match.
+KEISEI_HD Recurrence record_key(const State& state, int64_t game, int32_t clock, int32_t ply,
+                                uint64_t key) {
+    const int32_t rows = state.rows();
+    const int32_t row = clock % rows;
+    uint16_t& newest = state.buckets[game * state.bucket_count +
+                                     static_cast<int64_t>((key >> 48) & (state.bucket_count - 1))];
+    const int32_t first = newest;
+    const uint64_t kept = key << 16;
+    Recurrence out{0, 0};
+    int32_t at = first;
+    int32_t younger = 0;
+    while (true) {
+        const int32_t age = row >= at ? row - at : row - at + rows;
+        if (age <= younger || age > ply) break;
+        const auto entry = static_cast<uint64_t>(state.history[at * state.games + game]);
+        if ((entry ^ kept) < (uint64_t{1} << 16)) {
+            ++out.times_before;
+            out.plies_since_first = age;
+        }
+        younger = age;
+        at = static_cast<int32_t>(entry & 0xffff);
+    }
+    state.history[row * state.games + game] =
+        static_cast<int64_t>(kept | static_cast<uint64_t>(first));
+    newest = static_cast<uint16_t>(row);
+    return out;
+}
+
 inline namespace KEISEI_BITBOARD_FORM {
+
+// What a new game in a slot sets apart from the position and the mask.
+KEISEI_HD void begin_progress(const State& state, int64_t game, int32_t clock,
+                              const shogi::Position& start) {
+    state.progress_of(PLY, game) = 0;
+    state.progress_of(CLOCK, game) = clock;
+    state.progress_of(CHECK_RUNS, game) = 0;
+    state.progress_of(PENDING, game) = 0;
+    record_key(state, game, clock, 0, shogi::key(start));
+}
 
 // Begins a new game in a slot at the given clock. `mask` receives the 81 words of its legal mask.
 KEISEI_HD void begin_game(const State& state, int64_t game, int32_t clock, uint32_t* mask) {
@@ -42,11 +95,7 @@ KEISEI_HD void begin_game(const State& state, int64_t game, int32_t clock, uint3
     const shogi::Position position = load_position({start, kStartWords, 1}, 0);
     store_position(state.positions, 1, state.games, game, position);
     for (int w = 0; w < kMaskWords; ++w) mask[w] = static_cast<uint32_t>(start[kPositionWords + w]);
-    state.progress_of(PLY, game) = 0;
-    state.progress_of(CLOCK, game) = clock;
-    state.progress_of(CHECK_RUNS, game) = 0;
-    state.progress_of(PENDING, game) = 0;
-    state.key_at(clock, game) = static_cast<int64_t>(shogi::key(position));
+    begin_progress(state, game, clock, position);
 }
 
 }  // namespace KEISEI_BITBOARD_FORM

@@ -1,4 +1,4 @@
-#include "batch/launch.h"
+#include "batch/game_block.cuh"
 #include "batch/step.h"
 #include "batch/step_game.h"
 
@@ -6,6 +6,7 @@ namespace keisei::batch {
 namespace {
 
 constexpr int kThreads = 128;
+constexpr int kThreadsAnSm = 512;  // 128 registers each
 
 __device__ void fold_error(int64_t* cell, int64_t code) {
     if (code != kNoError) {
@@ -13,19 +14,64 @@ __device__ void fold_error(int64_t* cell, int64_t code) {
     }
 }
 
-__global__ void __launch_bounds__(kThreads) step_kernel(const StepArgs args) {
-    __shared__ MaskStage<kThreads> stage;
-    const int64_t first = static_cast<int64_t>(blockIdx.x) * kThreads;
+__global__ void __launch_bounds__(kThreads, kThreadsAnSm / kThreads)
+    step_kernel(const StepArgs args) {
+    __shared__ GameBlock<kThreads> block;
+    block.begin();
+    const State& state = args.state;
+    const int64_t first = block.first();
     const int64_t game = first + threadIdx.x;
-    if (game < args.state.games) fold_error(args.error, step_game(args, game, stage.row()));
-    stage.flush(args.state.mask, first, args.state.games);
+    uint32_t* const row = block.row();
+    bool moves = false;
+    bool begins = false;
+    Moved moved{};
+    NextMoves next{{false, -1}, false};
+    if (game < state.games) {
+        const int64_t label = args.actions[game];
+        moved.clock = state.progress_of(CLOCK, game);
+        begins = state.progress_of(PENDING, game) != 0;
+        moves = !begins && is_allowed(state.mask_row(game), label);
+        if (moves) {
+            shogi::Position position = load_position({state.positions, 1, state.games}, game);
+            moved = make_move(state, game, moved.clock, state.progress_of(PLY, game),
+                              static_cast<uint32_t>(state.progress_of(CHECK_RUNS, game)),
+                              static_cast<int>(label), position);
+            store_position(state.positions, 1, state.games, game, position);
+            next = next_moves(position, row);
+        } else {
+            write_idle(args, game);
+            if (begins) {
+                moved.clock = state.next_clock(moved.clock);
+            } else {
+                fold_error(args.error, error_code(game, label));
+#pragma unroll 1
+                for (int w = 0; w < kMaskWords; ++w) row[w] = state.mask_row(game)[w];
+            }
+        }
+    }
+    block.settle(
+        0, next.generated.doubtful_drop,
+        [&](int thread) {
+            return load_position({state.positions, 1, state.games}, first + thread);
+        },
+        [&](int thread, int square) { forbid_pawn_drop(block.row(thread), square); });
+    if (moves) {
+        const Judged judged = judge_move(state, moved, next, row);
+        write_result(args, game, moved, judged);
+        begins = judged.begins_anew();
+        if (!begins) store_progress(state, game, moved, judged);
+    }
+    block.begin_games(state, begins, game, moved.clock, [&](int thread, int w, int32_t value) {
+        state.positions[w * state.games + first + thread] = value;
+    });
+    block.flush(state.mask, state.games);
 }
 
 __global__ void __launch_bounds__(kThreads) check_actions_kernel(const StepArgs args) {
     const int64_t game = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x;
     if (game >= args.state.games || args.state.progress_of(PENDING, game) != 0) return;
     const int64_t label = args.actions[game];
-    if (!is_allowed(mask_row(args.state, game), label)) {
+    if (!is_allowed(args.state.mask_row(game), label)) {
         fold_error(args.error, error_code(game, label));
     }
 }

@@ -1,4 +1,5 @@
-// One step of one game: the same function on the CPU and the GPU.
+// One step of one game: the same functions on the CPU and the GPU. A step has three parts, so that
+// a kernel can settle doubtful pawn drops for a whole block between the second and the third.
 #pragma once
 
 #include "batch/state.h"
@@ -16,97 +17,139 @@ KEISEI_HD bool is_allowed(const uint32_t* mask_row, int64_t label) {
     return (mask_row[l / shogi::kWordBits] >> (l % shogi::kWordBits)) & 1u;
 }
 
-KEISEI_HD const uint32_t* mask_row(const State& state, int64_t game) {
-    return reinterpret_cast<const uint32_t*>(state.mask) + game * kMaskWords;
-}
-
-struct Recurrence {
-    int times_before;
-    int plies_since_first;
+// A game after its move, as far as is known before its legal moves are.
+struct Moved {
+    int32_t clock;
+    int32_t ply;
+    uint32_t runs;  // of checks before the move, as in `progress`
+    Recurrence seen;
+    bool may_declare;  // unless in check
 };
 
-// Earlier occurrences of a key in the game. A position comes back after four plies at the soonest,
-// and always after an even number of them.
-KEISEI_HD Recurrence find_recurrence(const State& state, int64_t game, int32_t clock, int32_t ply,
-                                     uint64_t key) {
-    Recurrence out{0, 0};
-    const int32_t rows = state.max_plies + 1;
-    int32_t row = clock % rows;
-    for (int32_t back = 2; back <= ply; back += 2) {
-        row -= 2;
-        if (row < 0) row += rows;
-        if (back >= 4 && static_cast<uint64_t>(state.history[row * state.games + game]) == key) {
-            ++out.times_before;
-            out.plies_since_first = back;
-        }
-    }
+// First part: plays a legal label, changing `position`, and enters the new one into the history.
+KEISEI_HD Moved make_move(const State& state, int64_t game, int32_t clock, int32_t ply,
+                          uint32_t runs, int label, shogi::Position& position) {
+    position = shogi::apply(position, label);
+    Moved out;
+    out.clock = state.next_clock(clock);
+    out.ply = ply + 1;
+    out.runs = runs;
+    out.seen = record_key(state, game, out.clock, out.ply, shogi::key(position));
+    out.may_declare = shogi::can_declare(position, false);
+    position = shogi::with_occurrence(position, out.seen.times_before);
     return out;
 }
 
-// Moves one game on. `next_mask` receives the 81 mask words of the position that it is left in; it
-// may be the game's own row of the state. Returns what the caller must fold into the error cell:
-// kNoError, or the code of an action that is not legal, in which case nothing but `valid` changed.
-KEISEI_HD int64_t step_game(const StepArgs& args, int64_t game, uint32_t* next_mask) {
-    const State& state = args.state;
-    const uint32_t* const current_mask = mask_row(state, game);
-    int32_t clock = state.progress_of(CLOCK, game);
+// Second part: the legal moves of the new position, all but a doubtful pawn drop. `any` gathers
+// every plane but that of pawn drops.
+struct NextMoves {
+    shogi::Generated generated;
+    bool any;
+};
+
+// `also(plane, destinations)` sees each plane as it is written.
+template <typename Also>
+KEISEI_HD NextMoves next_moves(const shogi::Position& position, uint32_t* row, Also&& also) {
+    NextMoves out;
+    shogi::Bitboard any = shogi::Bitboard::none();
+    out.generated =
+        shogi::for_each_pseudo_plane(position, [&](int plane, const shogi::Bitboard& to) {
+            to.store(row + 3 * plane);
+            if (plane != shogi::kDropPlane) any = any | to;
+            also(plane, to);
+        });
+    out.any = any.any();
+    return out;
+}
+
+KEISEI_HD NextMoves next_moves(const shogi::Position& position, uint32_t* row) {
+    return next_moves(position, row, [](int, const shogi::Bitboard&) {});
+}
+
+// Takes a pawn drop on a square out of a row.
+KEISEI_HD void forbid_pawn_drop(uint32_t* row, int square) {
+    const int w = square / shogi::kWordBits;
+    row[3 * shogi::kDropPlane + w] &= ~(1u << (square - w * shogi::kWordBits));
+}
+
+// What the move was worth, and the state after it, whichever way the game goes on.
+struct Judged {
+    shogi::Verdict verdict;
+    uint32_t runs;
+
+    KEISEI_HD bool over() const { return verdict.ending != shogi::Ending::none; }
+    KEISEI_HD bool truncated() const { return verdict.ending == shogi::Ending::move_limit; }
+    KEISEI_HD bool begins_anew() const { return over() && !truncated(); }
+};
+
+// Third part: judges the new position. `row` holds its settled legal moves.
+KEISEI_HD Judged judge_move(const State& state, const Moved& moved, const NextMoves& next,
+                            const uint32_t* row) {
+    constexpr int kPawns = 3 * shogi::kDropPlane;
+    const bool any = next.any || (row[kPawns] | row[kPawns + 1] | row[kPawns + 2]) != 0;
+    const bool in_check = next.generated.in_check;
+    const shogi::CheckRuns checks =
+        shogi::CheckRuns{static_cast<int>(moved.runs & 0xffffu), static_cast<int>(moved.runs >> 16)}
+            .after_move(in_check);
+    Judged out;
+    out.verdict = shogi::judge({any, moved.may_declare && !in_check, moved.seen.times_before,
+                                moved.seen.plies_since_first, checks, moved.ply, state.max_plies});
+    out.runs = static_cast<uint32_t>(checks.mover & 0xffff) |
+               (static_cast<uint32_t>(checks.opponent & 0xffff) << 16);
+    return out;
+}
+
+// What a step that plays nothing tells of a game.
+KEISEI_HD void write_idle(const StepArgs& args, int64_t game) {
     args.reward[game] = 0.0f;
     args.ending[game] = static_cast<uint8_t>(shogi::Ending::none);
     args.length[game] = 0;
     args.valid[game] = false;
+}
 
-    if (state.progress_of(PENDING, game) != 0) {
-        begin_game(state, game, state.next_clock(clock), next_mask);
-        return kNoError;
-    }
-    const int64_t label = args.actions[game];
-    if (!is_allowed(current_mask, label)) {
-        if (next_mask != current_mask) {
-            for (int w = 0; w < kMaskWords; ++w) next_mask[w] = current_mask[w];
-        }
-        return error_code(game, label);
-    }
-
-    const shogi::Position before = load_position({state.positions, 1, state.games}, game);
-    const shogi::Position after = shogi::apply(before, static_cast<int>(label));
-    shogi::Bitboard any = shogi::Bitboard::none();
-    const bool in_check =
-        shogi::for_each_legal_plane(after, [&](int plane, const shogi::Bitboard& to) {
-            to.store(next_mask + 3 * plane);
-            any = any | to;
-        });
-
-    clock = state.next_clock(clock);
-    const int32_t ply = state.progress_of(PLY, game) + 1;
-    const uint32_t runs = static_cast<uint32_t>(state.progress_of(CHECK_RUNS, game));
-    const shogi::CheckRuns checks =
-        shogi::CheckRuns{static_cast<int>(runs & 0xffffu), static_cast<int>(runs >> 16)}.after_move(
-            in_check);
-    const uint64_t key = shogi::key(after);
-    const Recurrence seen = find_recurrence(state, game, clock, ply, key);
-    const shogi::Verdict verdict =
-        shogi::judge({any.any(), shogi::can_declare(after, in_check), seen.times_before,
-                      seen.plies_since_first, checks, ply, state.max_plies});
-
+KEISEI_HD void write_result(const StepArgs& args, int64_t game, const Moved& moved,
+                            const Judged& judged) {
+    args.reward[game] = static_cast<float>(-judged.verdict.mover_result);
+    args.ending[game] = static_cast<uint8_t>(judged.verdict.ending);
+    args.length[game] = judged.over() ? moved.ply : 0;
     args.valid[game] = true;
-    args.ending[game] = static_cast<uint8_t>(verdict.ending);
-    args.reward[game] = static_cast<float>(-verdict.mover_result);
-    const bool over = verdict.ending != shogi::Ending::none;
-    args.length[game] = over ? ply : 0;
-    if (over && verdict.ending != shogi::Ending::move_limit) {
-        begin_game(state, game, clock, next_mask);
-        return kNoError;
+}
+
+// The progress of a game that does not begin anew.
+KEISEI_HD void store_progress(const State& state, int64_t game, const Moved& moved,
+                              const Judged& judged) {
+    state.progress_of(PLY, game) = moved.ply;
+    state.progress_of(CLOCK, game) = moved.clock;
+    state.progress_of(CHECK_RUNS, game) = static_cast<int32_t>(judged.runs);
+    state.progress_of(PENDING, game) = judged.truncated() ? 1 : 0;
+}
+
+struct Played {
+    Moved moved;
+    Judged judged;
+};
+
+// All three parts at once, and what follows: a game goes on, waits for its reset, or begins anew.
+inline Played play_move(const State& state, int64_t game, int label) {
+    uint32_t* const row = state.mask_row(game);
+    shogi::Position position = load_position({state.positions, 1, state.games}, game);
+    Played out;
+    out.moved =
+        make_move(state, game, state.progress_of(CLOCK, game), state.progress_of(PLY, game),
+                  static_cast<uint32_t>(state.progress_of(CHECK_RUNS, game)), label, position);
+    const NextMoves next = next_moves(position, row);
+    const int doubtful = next.generated.doubtful_drop;
+    if (doubtful >= 0 && shogi::pawn_drop_mates(position, doubtful)) {
+        forbid_pawn_drop(row, doubtful);
     }
-    store_position(state.positions, 1, state.games, game,
-                   shogi::with_occurrence(after, seen.times_before));
-    state.progress_of(PLY, game) = ply;
-    state.progress_of(CLOCK, game) = clock;
-    state.progress_of(CHECK_RUNS, game) =
-        static_cast<int32_t>(static_cast<uint32_t>(checks.mover & 0xffff) |
-                             (static_cast<uint32_t>(checks.opponent & 0xffff) << 16));
-    state.progress_of(PENDING, game) = over ? 1 : 0;
-    state.key_at(clock, game) = static_cast<int64_t>(key);
-    return kNoError;
+    out.judged = judge_move(state, out.moved, next, row);
+    if (out.judged.begins_anew()) {
+        begin_game(state, game, out.moved.clock, row);
+    } else {
+        store_position(state.positions, 1, state.games, game, position);
+        store_progress(state, game, out.moved, out.judged);
+    }
+    return out;
 }
 
 }  // namespace KEISEI_BITBOARD_FORM

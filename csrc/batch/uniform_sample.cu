@@ -18,7 +18,8 @@ __global__ void uniform_sample_kernel(UniformSampleArgs args) {
         if (lane == 0) args.action[game] = -1;
         return;
     }
-    const uint32_t choice = uniform_choice(args, game, row.count);
+    const uint32_t choice =
+        uniform_choice(args.seed, args.first_game + game, args.clock[game], row.count);
     if (choice < row.before || choice >= row.before + row.here) return;
     uint32_t k = choice - row.before;
     int label = word_of_lane<LaneWords::in_order>(lane, 0) * shogi::kWordBits;

@@ -3,8 +3,8 @@
 
 #include <cstdint>
 
+#include "batch/layout.h"
 #include "batch/random.h"
-#include "shogi/platform.h"
 
 namespace keisei::batch {
 
@@ -17,17 +17,40 @@ struct UniformSampleArgs {
     int64_t first_game;  // index of the first game among all ranks' games
 };
 
-// Which of a game's `count` (> 0) legal labels, in ascending order, is drawn.
-KEISEI_HD uint32_t uniform_choice(const UniformSampleArgs& args, int64_t game, uint32_t count) {
-    const RandomBlock block = random_block(args.seed, args.first_game + game, args.clock[game],
-                                           RandomStream::uniform_label, 0);
+// Which of a game's `count` (> 0) legal labels, in ascending order, is drawn. `game` is the global
+// index.
+KEISEI_HD uint32_t uniform_choice(uint64_t seed, int64_t game, int32_t clock, uint32_t count) {
+    const RandomBlock block = random_block(seed, game, clock, RandomStream::uniform_label, 0);
     return random_below(block.word[0], count);
 }
 
 // Index of the set bit of x that has k set bits below it.
 KEISEI_HD int nth_set_bit(uint32_t x, uint32_t k) {
-    for (; k > 0; --k) x &= x - 1;
-    return shogi::lowest_bit(x);
+    int at = 0;
+    for (int half = 16; half > 0; half /= 2) {
+        const auto low = static_cast<uint32_t>(shogi::popcount((x >> at) & ((1u << half) - 1)));
+        if (k >= low) {
+            k -= low;
+            at += half;
+        }
+    }
+    return at;
+}
+
+// A uniformly random label of one packed mask; -1 if none is legal.
+inline int uniform_label(const uint32_t* mask, uint64_t seed, int64_t game, int32_t clock) {
+    uint32_t count = 0;
+    for (int w = 0; w < kMaskWords; ++w) {
+        count += static_cast<uint32_t>(shogi::popcount(mask_word(mask, w)));
+    }
+    if (count == 0) return -1;
+    uint32_t k = uniform_choice(seed, game, clock, count);
+    for (int w = 0;; ++w) {
+        const uint32_t word = mask_word(mask, w);
+        const auto in_word = static_cast<uint32_t>(shogi::popcount(word));
+        if (k < in_word) return w * shogi::kWordBits + nth_set_bit(word, k);
+        k -= in_word;
+    }
 }
 
 void uniform_sample_cpu(const UniformSampleArgs& args, int64_t begin, int64_t end);

@@ -7,6 +7,7 @@
 #include <torch/csrc/stable/ops.h>
 #include <torch/headeronly/core/MemoryFormat.h>
 
+#include <bit>
 #include <optional>
 #include <string_view>
 #include <tuple>
@@ -17,6 +18,7 @@
 #include "batch/planes.h"
 #include "batch/ppo_loss.h"
 #include "batch/ppo_loss_backward.h"
+#include "batch/random_play.h"
 #include "batch/reset.h"
 #include "batch/step.h"
 #include "batch/uniform_sample.h"
@@ -62,12 +64,16 @@ inline void require_at_least(int64_t value, int64_t least, const char* name) {
 
 // Runs of checking moves are counted in 16 bits.
 constexpr int64_t kMostPlies = 65535;
+// The bits of a key that choose a bucket.
+constexpr int64_t kMostBuckets = 65536;
+// A block of 128 games counts its moves in 31 bits.
+constexpr int64_t kMostRandomPlies = 1 << 20;
 
 // The tensors that `reset` and `step` share. Fills games, start_count and max_plies from the
 // shapes.
 inline batch::State state_of(Arguments& arguments, const Tensor& positions, const Tensor& progress,
-                             const Tensor& history, const Tensor& starts, const Tensor& mask,
-                             int64_t first_game) {
+                             const Tensor& history, const Tensor& buckets, const Tensor& starts,
+                             const Tensor& mask, int64_t first_game) {
     using enum ScalarType;
     require_at_least(first_game, 0, "first_game");
     batch::State state;
@@ -84,6 +90,14 @@ inline batch::State state_of(Arguments& arguments, const Tensor& positions, cons
                                     " rows (max_plies + 1), got " + std::to_string(max_plies + 1));
     }
     state.max_plies = static_cast<int32_t>(max_plies);
+    state.buckets = arguments.write<uint16_t>(buckets, "buckets", Short, {games, kBuckets});
+    state.bucket_count = buckets.size(1);
+    if (state.bucket_count < 1 || state.bucket_count > kMostBuckets ||
+        !std::has_single_bit(static_cast<uint64_t>(state.bucket_count))) {
+        throw std::invalid_argument("buckets: expected a power of two up to " +
+                                    std::to_string(kMostBuckets) + " a game, got " +
+                                    std::to_string(state.bucket_count));
+    }
     state.starts = arguments.read<int32_t>(starts, "starts", Int, {kStarts, batch::kStartWords});
     state.start_count = starts.size(0);
     require_at_least(state.start_count, 1, "starts: number of rows");
@@ -102,23 +116,25 @@ inline batch::PositionsView view_of(Arguments& arguments, const Tensor& position
 template <typename Backend>
 struct Adapters {
     static void reset(const Tensor& positions, const Tensor& progress, const Tensor& history,
-                      const Tensor& starts, const Tensor& mask, int64_t first_game) {
+                      const Tensor& buckets, const Tensor& starts, const Tensor& mask,
+                      int64_t first_game) {
         Arguments arguments(positions);
         const batch::ResetArgs args{
-            state_of(arguments, positions, progress, history, starts, mask, first_game)};
+            state_of(arguments, positions, progress, history, buckets, starts, mask, first_game)};
         arguments.require_apart();
         Backend::reset(positions, args);
     }
 
     static void step(const Tensor& positions, const Tensor& progress, const Tensor& history,
-                     const Tensor& starts, const Tensor& mask, const Tensor& actions,
-                     const Tensor& reward, const Tensor& ending, const Tensor& valid,
-                     const Tensor& length, const Tensor& error, int64_t first_game,
-                     int64_t max_plies, bool check) {
+                     const Tensor& buckets, const Tensor& starts, const Tensor& mask,
+                     const Tensor& actions, const Tensor& reward, const Tensor& ending,
+                     const Tensor& valid, const Tensor& length, const Tensor& error,
+                     int64_t first_game, int64_t max_plies, bool check) {
         using enum ScalarType;
         Arguments arguments(positions);
         batch::StepArgs args;
-        args.state = state_of(arguments, positions, progress, history, starts, mask, first_game);
+        args.state =
+            state_of(arguments, positions, progress, history, buckets, starts, mask, first_game);
         const int64_t games = args.state.games;
         if (max_plies != args.state.max_plies) {
             throw std::invalid_argument(
@@ -143,6 +159,29 @@ struct Adapters {
             }
         }
         Backend::step(positions, args);
+    }
+
+    static Tensor random_play(const Tensor& positions, const Tensor& progress,
+                              const Tensor& history, const Tensor& buckets, const Tensor& starts,
+                              const Tensor& mask, int64_t plies, int64_t seed, int64_t first_game) {
+        require_at_least(plies, 0, "plies");
+        if (plies > kMostRandomPlies) {
+            throw std::invalid_argument("plies: expected at most " +
+                                        std::to_string(kMostRandomPlies) + ", got " +
+                                        std::to_string(plies));
+        }
+        Arguments arguments(positions);
+        batch::RandomPlayArgs args;
+        args.state =
+            state_of(arguments, positions, progress, history, buckets, starts, mask, first_game);
+        arguments.require_apart();
+        args.plies = static_cast<int32_t>(plies);
+        args.seed = static_cast<uint64_t>(seed);
+        Tensor tally = empty_beside(positions, {batch::kTallyCells}, ScalarType::Long);
+        torch::stable::zero_(tally);
+        args.tally = static_cast<int64_t*>(tally.data_ptr());
+        Backend::random_play(positions, args);
+        return tally;
     }
 
     static Tensor legal_mask(const Tensor& positions) {
@@ -337,6 +376,7 @@ struct Adapters {
     static void implement(torch::stable::detail::StableLibrary& m) {
         m.impl("reset", TORCH_BOX(&Adapters::reset));
         m.impl("step", TORCH_BOX(&Adapters::step));
+        m.impl("random_play", TORCH_BOX(&Adapters::random_play));
         m.impl("legal_mask", TORCH_BOX(&Adapters::legal_mask));
         m.impl("unpack_mask", TORCH_BOX(&Adapters::unpack_mask));
         m.impl("planes", TORCH_BOX(&Adapters::planes));

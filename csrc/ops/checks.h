@@ -25,6 +25,7 @@ constexpr int64_t kStepsAndOne = -3;
 constexpr int64_t kStarts = -4;
 constexpr int64_t kHistory = -5;
 constexpr int64_t kRows = -6;
+constexpr int64_t kBuckets = -7;
 
 using Shape = std::initializer_list<int64_t>;
 
@@ -92,6 +93,7 @@ inline std::string size_text(int64_t size) {
         case kHistory:
             return "max_plies + 1";
         case kRows:
+        case kBuckets:
             return "B";
         default:
             return std::to_string(size);

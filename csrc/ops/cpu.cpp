@@ -1,6 +1,7 @@
 // The ops on the CPU: ranges of games, shared among torch's threads.
 #include <algorithm>
 #include <atomic>
+#include <mutex>
 
 #include "ops/adapters.h"
 
@@ -37,6 +38,18 @@ struct Cpu {
                 }
             });
         *args.error = error.load();
+    }
+
+    static void random_play(const Tensor&, const batch::RandomPlayArgs& args) {
+        std::mutex adding;
+        torch::stable::parallel_for(0, args.state.games, kFewGames,
+                                    [&](int64_t begin, int64_t end) {
+                                        int64_t tally[batch::kTallyCells] = {};
+                                        batch::random_play_cpu(args, begin, end, tally);
+                                        const std::scoped_lock lock(adding);
+                                        for (int i = 0; i < batch::kTallyCells; ++i)
+                                            args.tally[i] += tally[i];
+                                    });
     }
 
     static void legal_mask(const Tensor&, const batch::LegalMaskArgs& args) {

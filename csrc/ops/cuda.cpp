@@ -36,6 +36,10 @@ struct Cuda {
         launch(on, args, batch::step_cuda);
     }
 
+    static void random_play(const Tensor& on, const batch::RandomPlayArgs& args) {
+        launch(on, args, batch::random_play_cuda);
+    }
+
     static void legal_mask(const Tensor& on, const batch::LegalMaskArgs& args) {
         launch(on, args, batch::legal_mask_cuda);
     }

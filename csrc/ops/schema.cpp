@@ -4,12 +4,17 @@
 
 STABLE_TORCH_LIBRARY(keisei, m) {
     m.def(
-        "reset(Tensor(a!) positions, Tensor(b!) progress, Tensor(c!) history, Tensor starts, "
-        "Tensor(d!) mask, int first_game) -> ()");
+        "reset(Tensor(a!) positions, Tensor(b!) progress, Tensor(c!) history, "
+        "Tensor(d!) buckets, Tensor starts, Tensor(e!) mask, int first_game) -> ()");
     m.def(
-        "step(Tensor(a!) positions, Tensor(b!) progress, Tensor(c!) history, Tensor starts, "
-        "Tensor(d!) mask, Tensor actions, Tensor(e!) reward, Tensor(f!) ending, Tensor(g!) valid, "
-        "Tensor(h!) length, Tensor(i!) error, int first_game, int max_plies, bool check) -> ()");
+        "step(Tensor(a!) positions, Tensor(b!) progress, Tensor(c!) history, Tensor(d!) buckets, "
+        "Tensor starts, Tensor(e!) mask, Tensor actions, Tensor(f!) reward, Tensor(g!) ending, "
+        "Tensor(h!) valid, Tensor(i!) length, Tensor(j!) error, int first_game, int max_plies, "
+        "bool check) -> ()");
+    m.def(
+        "random_play(Tensor(a!) positions, Tensor(b!) progress, Tensor(c!) history, "
+        "Tensor(d!) buckets, Tensor starts, Tensor(e!) mask, int plies, int seed, "
+        "int first_game) -> Tensor");
     m.def("legal_mask(Tensor positions) -> Tensor");
     m.def("unpack_mask(Tensor mask) -> Tensor");
     m.def("planes(Tensor positions, ScalarType dtype, bool channels_last) -> Tensor");

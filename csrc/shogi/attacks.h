@@ -17,12 +17,20 @@ KEISEI_HD Bitboard step(const Bitboard& a) {
     return shifted<delta_of(kDirection), unreachable_ranks(kDirection)>(a);
 }
 
-// The knight's jumps of the opponent, who plays down the board.
-KEISEI_HD Bitboard opponent_knight_steps_left(const Bitboard& a) {
-    return shifted < 11, rank_bits(0) | rank_bits(1) > (a);
+// Two ranks on: a knight's jump before it goes aside.
+KEISEI_HD Bitboard two_up(const Bitboard& a) {
+    return shifted < -2, rank_bits(7) | rank_bits(8) > (a);
 }
-KEISEI_HD Bitboard opponent_knight_steps_right(const Bitboard& a) {
-    return shifted < -7, rank_bits(0) | rank_bits(1) > (a);
+KEISEI_HD Bitboard two_down(const Bitboard& a) {
+    return shifted < 2, rank_bits(0) | rank_bits(1) > (a);
+}
+// The squares left and right of a set.
+KEISEI_HD Bitboard sideways(const Bitboard& a) {
+    return step<LEFT>(a) | step<RIGHT>(a);
+}
+// a where `which` is set, b elsewhere.
+KEISEI_HD Bitboard select(const Bitboard& which, const Bitboard& a, const Bitboard& b) {
+    return (which & a) | without(b, which);
 }
 
 // One side's pieces grouped by how they move; a promoted minor piece is a gold.
@@ -37,20 +45,20 @@ KEISEI_HD Movers movers_among(const Position& position, const Bitboard& side) {
     const Bitboard& b = position.kind[1];
     const Bitboard& c = position.kind[2];
     const Bitboard& d = position.kind[3];
-    const Bitboard plain = side & ~d;
+    const Bitboard plain = without(side, d);
     const Bitboard high = side & d;
     Movers out;
-    out.pawn = plain & a & ~b & ~c;
-    out.lance = plain & ~a & b & ~c;
-    out.knight = plain & a & b & ~c;
-    out.silver = plain & ~a & ~b & c;
-    out.bishop = plain & a & ~b & c;
-    out.rook = plain & ~a & b & c;
+    out.pawn = without(plain & a, b | c);
+    out.lance = without(plain & b, a | c);
+    out.knight = without(plain & a & b, c);
+    out.silver = without(plain & c, a | b);
+    out.bishop = without(plain & a & c, b);
+    out.rook = without(plain & b & c, a);
     // GOLD is 7; the promoted minor pieces are 9 to 12.
     out.gold = (plain & a & b & c) | (high & ((a | b) ^ c));
-    out.king = high & ~a & ~b & ~c;
-    out.horse = high & a & ~b & c;
-    out.dragon = high & ~a & b & c;
+    out.king = without(high, a | b | c);
+    out.horse = without(high & a & c, b);
+    out.dragon = without(high & b & c, a);
     return out;
 }
 

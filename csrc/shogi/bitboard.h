@@ -9,11 +9,13 @@
 //   test(s)  any()  count()  ==
 //   lowest()  pop_lowest()                         of a set that is not empty
 //   & | ^ ~, and & with 27 bits for every word     pick whole ranks
+//   without(a, b)                                  the members of a that are not in b
 //   turned(a)                                      seen from the other side of the board
 //   whole_files(a)                                 all nine squares of every file with a member
 //   shifted<delta, gone>(a)                        every square moved; the ranks `gone` cleared
 //   slide<direction>(sliders, empty)               what sliders attack along one ray direction:
 //                                                  through `empty`, with the first square not in it
+//   reach<direction>(sliders, steppers, empty, mask)  that, and one step of the steppers, in `mask`
 #pragma once
 
 #if defined(__CUDACC__)

@@ -189,6 +189,10 @@ inline Bitboard turned(const Bitboard& a) {
     return {out >> kUnused};
 }
 
+inline Bitboard without(const Bitboard& a, const Bitboard& b) {
+    return {a.lanes & ~b.lanes};
+}
+
 inline Bitboard whole_files(const Bitboard& a) {
     constexpr uint32_t kTop = rank_bits(8);
     constexpr uint32_t kLow = kWordMask ^ kTop;
@@ -202,20 +206,37 @@ inline Bitboard shifted(const Bitboard& a) {
     return Bitboard{detail::moved_along<kDelta, 1>(a.lanes)} & (kWordMask & ~kGone);
 }
 
-// Doubling: three rounds cover the eight squares that a ray has at most.
+// Sliders and the squares that they pass. Doubling: three rounds cover the eight squares that a ray
+// has at most.
+namespace detail {
 template <int kDirection>
-inline Bitboard slide(const Bitboard& sliders, const Bitboard& empty) {
+inline Lanes filled(const Bitboard& sliders, const Bitboard& empty) {
     static_assert(kDirection < kRayDirections);
     constexpr int kDelta = delta_of(kDirection);
-    constexpr uint32_t kGone = unreachable_ranks(kDirection);
-    Lanes pass = (empty & (kWordMask & ~kGone)).lanes;
+    Lanes pass = (empty & (kWordMask & ~unreachable_ranks(kDirection))).lanes;
     Lanes x = sliders.lanes;
-    x |= pass & detail::moved_along<kDelta, 1>(x);
-    pass &= detail::moved_along<kDelta, 1>(pass);
-    x |= pass & detail::moved_along<kDelta, 2>(x);
-    pass &= detail::moved_along<kDelta, 2>(pass);
-    x |= pass & detail::moved_along<kDelta, 4>(x);
-    return shifted<kDelta, kGone>({x});
+    x |= pass & moved_along<kDelta, 1>(x);
+    pass &= moved_along<kDelta, 1>(pass);
+    x |= pass & moved_along<kDelta, 2>(x);
+    pass &= moved_along<kDelta, 2>(pass);
+    x |= pass & moved_along<kDelta, 4>(x);
+    return x;
+}
+}  // namespace detail
+
+template <int kDirection>
+inline Bitboard slide(const Bitboard& sliders, const Bitboard& empty) {
+    return shifted<delta_of(kDirection), unreachable_ranks(kDirection)>(
+        {detail::filled<kDirection>(sliders, empty)});
+}
+
+// The sliders' last step and the steppers' only one are one shift.
+template <int kDirection>
+inline Bitboard reach(const Bitboard& sliders, const Bitboard& steppers, const Bitboard& empty,
+                      const Bitboard& mask) {
+    return shifted<delta_of(kDirection), unreachable_ranks(kDirection)>(
+               {detail::filled<kDirection>(sliders, empty) | steppers.lanes}) &
+           mask;
 }
 
 }  // namespace bitboard_vector

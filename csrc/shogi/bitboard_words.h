@@ -67,6 +67,10 @@ KEISEI_HD constexpr bool operator==(const Bitboard& a, const Bitboard& b) {
     return ((a.w_[0] ^ b.w_[0]) | (a.w_[1] ^ b.w_[1]) | (a.w_[2] ^ b.w_[2])) == 0;
 }
 
+KEISEI_HD constexpr Bitboard without(const Bitboard& a, const Bitboard& b) {
+    return {{a.w_[0] & ~b.w_[0], a.w_[1] & ~b.w_[1], a.w_[2] & ~b.w_[2]}};
+}
+
 KEISEI_HD Bitboard turned(const Bitboard& a) {
     constexpr int kUnused = 32 - kWordBits;
     return {{reverse_bits(a.w_[2]) >> kUnused, reverse_bits(a.w_[1]) >> kUnused,
@@ -88,10 +92,12 @@ KEISEI_HD Bitboard whole_files(const Bitboard& a) {
 template <int kDelta, uint32_t kGone>
 KEISEI_HD Bitboard shifted(const Bitboard& a) {
     constexpr uint32_t kKeep = kWordMask & ~kGone;
-    if constexpr (kDelta == 1) {
-        return {{(a.w_[0] << 1) & kKeep, (a.w_[1] << 1) & kKeep, (a.w_[2] << 1) & kKeep}};
-    } else if constexpr (kDelta == -1) {
-        return {{(a.w_[0] >> 1) & kKeep, (a.w_[1] >> 1) & kKeep, (a.w_[2] >> 1) & kKeep}};
+    if constexpr (kDelta == 1 || kDelta == 2) {
+        return {{(a.w_[0] << kDelta) & kKeep, (a.w_[1] << kDelta) & kKeep,
+                 (a.w_[2] << kDelta) & kKeep}};
+    } else if constexpr (kDelta == -1 || kDelta == -2) {
+        return {{(a.w_[0] >> -kDelta) & kKeep, (a.w_[1] >> -kDelta) & kKeep,
+                 (a.w_[2] >> -kDelta) & kKeep}};
     } else if constexpr (kDelta > 0) {
         constexpr int kBack = kWordBits - kDelta;
         return {{(a.w_[0] << kDelta) & kKeep, ((a.w_[1] << kDelta) | (a.w_[0] >> kBack)) & kKeep,
@@ -104,55 +110,83 @@ KEISEI_HD Bitboard shifted(const Bitboard& a) {
     }
 }
 
+namespace detail {
+
+// Sliders and the squares that they pass along a ray direction that changes the file.
+template <int kDirection>
+KEISEI_HD Bitboard filled(const Bitboard& sliders, const Bitboard& empty) {
+    constexpr int kDelta = delta_of(kDirection);
+    constexpr uint32_t kKeep = kWordMask & ~unreachable_ranks(kDirection);
+    Bitboard out = Bitboard::none();
+    uint32_t carry = 0;
+    // From file to file: two steps inside a word, one into the next.
+    for (int i = 0; i < 3; ++i) {
+        const int w = kDelta > 0 ? i : 2 - i;
+        const uint32_t pass = empty.w_[w] & kKeep;
+        uint32_t x = sliders.w_[w] | (carry & pass);
+        if constexpr (kDelta > 0) {
+            x |= pass & (x << kDelta);
+            x |= pass & (x << kDelta);
+            carry = x >> (kWordBits - kDelta);
+        } else {
+            x |= pass & (x >> -kDelta);
+            x |= pass & (x >> -kDelta);
+            carry = x << (kWordBits + kDelta);
+        }
+        out.w_[w] = x;
+    }
+    return out;
+}
+
+// Within a file the borrow of a subtraction runs from a slider to the first piece in its way; the
+// last square of each file is taken for a piece, so that no borrow leaves the file.
+KEISEI_HD Bitboard slide_down(const Bitboard& sliders, const Bitboard& empty) {
+    constexpr uint32_t kEnd = rank_bits(8);
+    Bitboard out = Bitboard::none();
+    for (int w = 0; w < 3; ++w) {
+        const uint32_t taken = ~empty.w_[w] | kEnd;
+        out.w_[w] = taken ^ (taken - ((sliders.w_[w] & ~kEnd) << 1));
+    }
+    return out;
+}
+// The same with the bits reversed, which costs the GPU less than three rounds of doubling.
+KEISEI_HD Bitboard slide_up(const Bitboard& sliders, const Bitboard& empty) {
+    constexpr uint32_t kEnd = 0x80402000u;  // the first square of each file
+    Bitboard out = Bitboard::none();
+    for (int w = 0; w < 3; ++w) {
+        const uint32_t taken = ~reverse_bits(empty.w_[w]) | kEnd;
+        const uint32_t from = reverse_bits(sliders.w_[w]) & ~kEnd;
+        out.w_[w] = reverse_bits(taken ^ (taken - (from << 1)));
+    }
+    return out;
+}
+
+}  // namespace detail
+
 template <int kDirection>
 KEISEI_HD Bitboard slide(const Bitboard& sliders, const Bitboard& empty) {
     static_assert(kDirection < kRayDirections);
-    constexpr int kDelta = delta_of(kDirection);
-    constexpr uint32_t kKeep = kWordMask & ~unreachable_ranks(kDirection);
-    Bitboard g = sliders;
-    if constexpr (kDelta == 1 || kDelta == -1) {
-        // Within a file: three doubling steps cover eight squares.
-        for (int w = 0; w < 3; ++w) {
-            uint32_t pass = empty.w_[w] & kKeep;
-            uint32_t x = g.w_[w];
-            if constexpr (kDelta == 1) {
-                x |= pass & (x << 1);
-                pass &= pass << 1;
-                x |= pass & (x << 2);
-                pass &= pass << 2;
-                x |= pass & (x << 4);
-            } else {
-                x |= pass & (x >> 1);
-                pass &= pass >> 1;
-                x |= pass & (x >> 2);
-                pass &= pass >> 2;
-                x |= pass & (x >> 4);
-            }
-            g.w_[w] = x;
-        }
-    } else if constexpr (kDelta > 0) {
-        // From file to file: two steps inside a word, one into the next.
-        uint32_t carry = 0;
-        for (int w = 0; w < 3; ++w) {
-            const uint32_t pass = empty.w_[w] & kKeep;
-            uint32_t x = g.w_[w] | (carry & pass);
-            x |= pass & (x << kDelta);
-            x |= pass & (x << kDelta);
-            g.w_[w] = x;
-            carry = x >> (kWordBits - kDelta);
-        }
+    if constexpr (kDirection == UP) {
+        return detail::slide_up(sliders, empty);
+    } else if constexpr (kDirection == DOWN) {
+        return detail::slide_down(sliders, empty);
     } else {
-        uint32_t carry = 0;
-        for (int w = 2; w >= 0; --w) {
-            const uint32_t pass = empty.w_[w] & kKeep;
-            uint32_t x = g.w_[w] | (carry & pass);
-            x |= pass & (x >> -kDelta);
-            x |= pass & (x >> -kDelta);
-            g.w_[w] = x;
-            carry = x << (kWordBits + kDelta);
-        }
+        return shifted<delta_of(kDirection), unreachable_ranks(kDirection)>(
+            detail::filled<kDirection>(sliders, empty));
     }
-    return shifted<kDelta, unreachable_ranks(kDirection)>(g);
+}
+
+template <int kDirection>
+KEISEI_HD Bitboard reach(const Bitboard& sliders, const Bitboard& steppers, const Bitboard& empty,
+                         const Bitboard& mask) {
+    constexpr int kDelta = delta_of(kDirection);
+    constexpr uint32_t kGone = unreachable_ranks(kDirection);
+    if constexpr (kDirection == UP || kDirection == DOWN) {
+        return (slide<kDirection>(sliders, empty) | shifted<kDelta, kGone>(steppers)) & mask;
+    } else {
+        // The sliders' last step and the steppers' only one are one shift.
+        return shifted<kDelta, kGone>(detail::filled<kDirection>(sliders, empty) | steppers) & mask;
+    }
 }
 
 }  // namespace bitboard_words

@@ -26,70 +26,106 @@ KEISEI_HD constexpr int line_of(int direction) {
     return kLine[direction];
 }
 
-// What the mover's king allows: everything that generation needs to know of the opponent.
 inline namespace KEISEI_BITBOARD_FORM {
-struct KingSafety {
-    Bitboard danger;     // attacked by the opponent, the mover's king being transparent
-    Bitboard pinned[4];  // own pieces that may move only along this line
-    Bitboard targets;    // where pieces other than the king may land: all, capture-or-block, none
+
+// What the mover's king allows: everything that generation needs to know of the opponent.
+struct KingView {
+    Bitboard ray[kRayDirections];  // what the king sees: up to and with the first piece
+    Bitboard line[4];    // squares that both the king and an opponent's slider on this line see
+    Bitboard all_lines;  // the four together; no square is on two of them
+    Bitboard allowed;    // where other pieces may land: all, capture-or-block, none
+    Bitboard king_to;    // where the king may go
     bool in_check;
 };
+
+// The opponent's pieces by how they go, as they see it: `up` may step UP, `up_side` UP_LEFT and
+// UP_RIGHT, `side_down` LEFT, RIGHT and DOWN, `down_side` DOWN_LEFT and DOWN_RIGHT.
+struct Opponents {
+    Bitboard forward, orthogonal, diagonal;  // sliders; lances are in `forward` alone
+    Bitboard up, up_side, side_down, down_side;
+    Bitboard knight;
+};
+
 }  // namespace KEISEI_BITBOARD_FORM
 
-KEISEI_HD KingSafety king_safety(const Position& position, const Movers& mine,
-                                 const Bitboard& occupied) {
-    const Movers theirs = movers_among(position, occupied & ~position.own);
-    const Bitboard empty = ~occupied;
-    const Bitboard seen_through = empty | mine.king;
-    KingSafety out;
-    out.danger = Bitboard::none();
-    for (auto& line : out.pinned) line = Bitboard::none();
-    Bitboard answer = Bitboard::none();
-    int checkers = 0;
-
-    for_each_ray([&]<int D>() {
-        // The opponent moves along D as we see it, which is the opposite of D as they do.
-        constexpr int kTheirs = opposite(D);
-        const Bitboard attackers = sliders<kTheirs>(theirs);
-        const Bitboard attacked = slide<D>(attackers, seen_through);
-        const Bitboard near = steppers<kTheirs>(theirs);
-        out.danger = out.danger | attacked | step<D>(near);
-
-        const Bitboard from_king = slide<kTheirs>(mine.king, empty);
-        out.pinned[line_of(D)] = out.pinned[line_of(D)] | (position.own & attacked & from_king);
-        const Bitboard next_to_king = step<kTheirs>(mine.king) & near;
-        if ((from_king & attackers).any()) {
-            answer = answer | from_king;
-            ++checkers;
-        } else if (next_to_king.any()) {
-            answer = answer | next_to_king;
-            ++checkers;
-        }
-    });
-    out.danger = out.danger | opponent_knight_steps_left(theirs.knight) |
-                 opponent_knight_steps_right(theirs.knight);
-    // The opponent's knights that attack a square stand where the mover's knight from it lands.
-    const Bitboard knights =
-        (step<UP2_LEFT>(mine.king) | step<UP2_RIGHT>(mine.king)) & theirs.knight;
-    if (knights.any()) {
-        answer = answer | knights;
-        checkers += knights.count();
-    }
-    out.in_check = checkers > 0;
-    out.targets = checkers == 0 ? Bitboard::all() : checkers == 1 ? answer : Bitboard::none();
+// Straight from the four bits of the kinds: a third of the operations that naming each kind takes.
+KEISEI_HD Opponents opponents(const Position& position, const Bitboard& theirs) {
+    const Bitboard& a = position.kind[0];
+    const Bitboard& b = position.kind[1];
+    const Bitboard& c = position.kind[2];
+    const Bitboard& d = position.kind[3];
+    const Bitboard bc = b & c;
+    const Bitboard rooks = without(bc, a);                                             // 6, 14
+    const Bitboard lances = without(without(b, a | c), d);                             // 2
+    const Bitboard high_but_dragon = without(d, bc);                                   // 8 to 13
+    const Bitboard plain_silver = without(without(c, b), d);                           // 4, 5
+    const Bitboard king_dragon_silver = without(plain_silver | without(d, b ^ c), a);  // 4, 8, 14
+    const Bitboard plain_gold = without(a & bc, d);                                    // 7
+    Opponents out;
+    out.orthogonal = rooks & theirs;
+    out.forward = (rooks | lances) & theirs;
+    out.diagonal = without(a & c, b) & theirs;            // 5, 13
+    out.knight = without(without(a & b, c), d) & theirs;  // 3
+    out.side_down = (high_but_dragon | plain_gold) & theirs;
+    out.down_side = king_dragon_silver & theirs;
+    // 4, 7 and all that are promoted or king but the horse
+    out.up_side = select(d, without(theirs, without(a & c, b)), without(c & theirs, a ^ b));
+    // 1, 4, 7 and 8 to 13
+    out.up = select(d, without(theirs, bc), without((a ^ b ^ c) & theirs, without(b, a | c)));
     return out;
 }
 
-// Pieces that no pin keeps from moving along direction D.
-template <int D>
-KEISEI_HD Bitboard free_along(const KingSafety& safety) {
-    constexpr int kLine = line_of(D);
-    return ~(safety.pinned[(kLine + 1) & 3] | safety.pinned[(kLine + 2) & 3] |
-             safety.pinned[(kLine + 3) & 3]);
+KEISEI_HD KingView king_view(const Position& position, const Bitboard& king,
+                             const Bitboard& occupied) {
+    const Bitboard empty = ~occupied;
+    const Bitboard theirs = without(occupied, position.own);
+    const Opponents they = opponents(position, theirs);
+    KingView out;
+    for_each_ray([&]<int D>() { out.ray[D] = slide<D>(king, empty); });
+
+    // The opponent's sliders along a direction as we see it; the king itself stops none of them.
+    const Bitboard through = empty | king;
+    Bitboard danger = Bitboard::none();
+    const auto look = [&]<int D>(const Bitboard& forth, const Bitboard& back) {
+        const Bitboard there = slide<D>(forth, through);
+        const Bitboard here = slide<opposite(D)>(back, through);
+        out.line[line_of(D)] = (there & out.ray[opposite(D)]) | (here & out.ray[D]);
+        danger = danger | there | here;
+    };
+    look.template operator()<DOWN>(they.forward, they.orthogonal);
+    look.template operator()<LEFT>(they.orthogonal, they.orthogonal);
+    look.template operator()<UP_LEFT>(they.diagonal, they.diagonal);
+    look.template operator()<UP_RIGHT>(they.diagonal, they.diagonal);
+    out.all_lines = out.line[0] | out.line[1] | out.line[2] | out.line[3];
+
+    // Their steps: first along the files, then all sideways ones together.
+    const Bitboard beside = they.side_down | step<DOWN>(they.up_side) | step<UP>(they.down_side) |
+                            two_down(they.knight);
+    danger = danger | step<DOWN>(they.up) | step<UP>(they.side_down) | sideways(beside);
+
+    const Bitboard above = step<UP>(king);
+    const Bitboard below = step<DOWN>(king);
+    const Bitboard ring = above | below | sideways(king | above | below);
+    const Bitboard checkers =
+        (sideways(two_up(king)) & they.knight) | (out.ray[UP] & (they.forward | (they.up & ring))) |
+        ((out.ray[DOWN] | out.ray[LEFT] | out.ray[RIGHT]) &
+         (they.orthogonal | (they.side_down & ring))) |
+        ((out.ray[UP_LEFT] | out.ray[UP_RIGHT]) & (they.diagonal | (they.up_side & ring))) |
+        ((out.ray[DOWN_LEFT] | out.ray[DOWN_RIGHT]) & (they.diagonal | (they.down_side & ring)));
+    const int count = checkers.count();
+    out.in_check = count > 0;
+    // On a line with a check nothing but empty squares lies between; on any other, no empty square
+    // is seen from both ends.
+    const Bitboard answer = (out.all_lines & empty) | checkers;
+    out.allowed = count == 0 ? Bitboard::all() : count == 1 ? answer : Bitboard::none();
+    out.king_to = without(without(ring, danger), position.own);
+    return out;
 }
 
-KEISEI_HD Bitboard pinned_at_all(const KingSafety& safety) {
-    return safety.pinned[0] | safety.pinned[1] | safety.pinned[2] | safety.pinned[3];
+// Own pieces among `pieces` that no pin keeps from moving along direction D.
+template <int D>
+KEISEI_HD Bitboard free_along(const KingView& view, const Bitboard& pieces) {
+    return without(pieces, without(view.all_lines, view.line[line_of(D)]));
 }
 
 // Whether any piece on the board has a legal move. Promotion never decides that, and a piece that
@@ -98,129 +134,126 @@ KEISEI_HD_COLD bool has_board_move(const Position& position) {
     const Bitboard occupied = position.occupied();
     const Bitboard empty = ~occupied;
     const Movers mine = movers_among(position, position.own);
-    const KingSafety safety = king_safety(position, mine, occupied);
-    const Bitboard targets = safety.targets & ~position.own;
-    const Bitboard king_targets = ~(safety.danger | position.own);
-    Bitboard reached = Bitboard::none();
+    const KingView view = king_view(position, mine.king, occupied);
+    const Bitboard targets = without(view.allowed, position.own);
+    Bitboard reached = view.king_to;
     for_each_ray([&]<int D>() {
-        const Bitboard free = free_along<D>(safety);
-        const Bitboard near = steppers<D>(mine) & ~mine.king & free;
-        reached = reached | (step<D>(mine.king) & king_targets) |
-                  ((step<D>(near) | slide<D>(sliders<D>(mine) & free, empty)) & targets);
+        reached = reached | reach<D>(free_along<D>(view, sliders<D>(mine)),
+                                     free_along<D>(view, without(steppers<D>(mine), mine.king)),
+                                     empty, targets);
     });
-    const Bitboard knights = mine.knight & ~pinned_at_all(safety);
-    reached = reached | ((step<UP2_LEFT>(knights) | step<UP2_RIGHT>(knights)) & targets);
-    return reached.any();
+    const Bitboard knights = without(mine.knight, view.all_lines);
+    return (reached | (sideways(two_up(knights)) & targets)).any();
 }
+
+}  // namespace detail
 
 // Whether a pawn dropped on `square`, right in front of the opponent's king, leaves no answer.
 // Only moves of pieces on the board can answer a check at contact.
 KEISEI_HD_COLD bool pawn_drop_mates(const Position& position, int square) {
     Position next = position;
     put(next, square, PAWN, true);
-    return !has_board_move(turned(next));
+    return !detail::has_board_move(turned(next));
 }
 
-// A square next to the opponent's king that it could go to whatever pawn is dropped: cheap proof
-// that the drop is no mate. The drop can only take attacked squares away from us.
-KEISEI_HD bool opponent_king_has_flight(const Position& position, const Movers& mine,
-                                        const Bitboard& their_king, const Bitboard& occupied) {
-    const Bitboard empty = ~occupied | their_king;
-    Bitboard around = Bitboard::none();
-    Bitboard attacked = step<UP2_LEFT>(mine.knight) | step<UP2_RIGHT>(mine.knight);
+struct Generated {
+    bool in_check;      // the mover
+    int doubtful_drop;  // a square where a pawn may be dropped unless that mates; -1: none
+};
+
+namespace detail {
+
+// Both forms of generation: mates(square) decides whether a doubtful pawn drop is taken out.
+template <typename Sink, typename Mates>
+KEISEI_HD Generated for_each_plane(const Position& position, Sink&& sink, Mates&& mates) {
+    constexpr uint32_t kButLastRank = kWordMask & ~rank_bits(0);
+    constexpr uint32_t kButLastTwo = kButLastRank & ~rank_bits(1);
+    const Bitboard occupied = position.occupied();
+    const Bitboard empty = ~occupied;
+    const Movers mine = movers_among(position, position.own);
+    const detail::KingView view = detail::king_view(position, mine.king, occupied);
+    const Bitboard targets = without(view.allowed, position.own);
+    const auto free = [&]<int D>(const Bitboard& pieces) {
+        return detail::free_along<D>(view, pieces);
+    };
+
     for_each_ray([&]<int D>() {
-        around = around | step<D>(their_king);
-        attacked = attacked | step<D>(steppers<D>(mine)) | slide<D>(sliders<D>(mine), empty);
+        const Bitboard king_step = view.ray[D] & view.king_to;
+        if constexpr (D == UP) {
+            const Bitboard forward_only =
+                reach<UP>(free.template operator()<UP>(mine.lance),
+                          free.template operator()<UP>(mine.pawn), empty, targets & kButLastRank);
+            const Bitboard others = reach<UP>(
+                free.template operator()<UP>(mine.rook | mine.dragon),
+                free.template operator()<UP>(mine.silver | mine.gold | mine.horse), empty, targets);
+            sink(static_cast<int>(D), forward_only | others | king_step);
+        } else {
+            const Bitboard reached = reach<D>(
+                free.template operator()<D>(sliders<D>(mine)),
+                free.template operator()<D>(without(steppers<D>(mine), mine.king)), empty, targets);
+            sink(static_cast<int>(D), reached | king_step);
+        }
     });
-    const Bitboard theirs = occupied & ~position.own;
-    return (around & ~theirs & ~attacked).any();
+    const Bitboard knights = without(mine.knight, view.all_lines);
+    const Bitboard jumps_left = step<UP2_LEFT>(knights) & targets;
+    const Bitboard jumps_right = step<UP2_RIGHT>(knights) & targets;
+    sink(static_cast<int>(UP2_LEFT), jumps_left & kButLastTwo);
+    sink(static_cast<int>(UP2_RIGHT), jumps_right & kButLastTwo);
+
+    // What may promote: to the far ranks from anywhere; downwards that is only from within them,
+    // and from within them to anywhere.
+    const Bitboard far_targets = targets & kFarRanks;
+    for_each_ray([&]<int D>() {
+        constexpr bool kDown = D == DOWN || D == DOWN_LEFT || D == DOWN_RIGHT;
+        constexpr bool kDiagonal = D != UP && D != DOWN && D != LEFT && D != RIGHT;
+        Bitboard slides = kDiagonal ? mine.bishop : D == UP ? mine.rook | mine.lance : mine.rook;
+        Bitboard steps = kDiagonal ? mine.silver
+                         : D == UP ? mine.silver | mine.pawn
+                                   : Bitboard::none();
+        if constexpr (kDown) {
+            slides = slides & kFarRanks;
+            steps = steps & kFarRanks;
+        }
+        sink(kPromotionPlane + D,
+             reach<D>(free.template operator()<D>(slides), free.template operator()<D>(steps),
+                      empty, kDown ? targets : far_targets));
+    });
+    sink(kPromotionPlane + UP2_LEFT, jumps_left & kFarRanks);
+    sink(kPromotionPlane + UP2_RIGHT, jumps_right & kFarRanks);
+
+    const Bitboard landing = empty & view.allowed;
+    const auto droppable = [&](int kind, uint32_t ranks) {
+        return landing & (position.hand_count(0, kind) > 0 ? ranks : 0u);
+    };
+    Bitboard pawns = without(droppable(PAWN, kButLastRank), whole_files(mine.pawn));
+    const Bitboard head = step<DOWN>(without(position.pieces(KING), position.own)) & pawns;
+    const int doubtful = head.any() ? head.lowest() : -1;
+    if (doubtful >= 0 && mates(doubtful)) pawns = without(pawns, head);
+    sink(kDropPlane, pawns);
+    sink(kDropPlane + LANCE - PAWN, droppable(LANCE, kButLastRank));
+    sink(kDropPlane + KNIGHT - PAWN, droppable(KNIGHT, kButLastTwo));
+    for (int kind = SILVER; kind <= GOLD; ++kind) {
+        sink(kDropPlane + kind - PAWN, droppable(kind, kWordMask));
+    }
+    return {view.in_check, doubtful};
 }
 
 }  // namespace detail
 
 // Calls sink(plane, destinations) for each of the 27 planes in order, every plane once, the plane a
-// compile-time constant after inlining. Returns whether the mover is in check.
+// compile-time constant after inlining. All moves are legal, but for a pawn drop right in front of
+// the opponent's king: where one is possible, ask pawn_drop_mates.
+template <typename Sink>
+KEISEI_HD Generated for_each_pseudo_plane(const Position& position, Sink&& sink) {
+    return detail::for_each_plane(position, sink, [](int) { return false; });
+}
+
+// The same with all moves legal. Returns whether the mover is in check.
 template <typename Sink>
 KEISEI_HD bool for_each_legal_plane(const Position& position, Sink&& sink) {
-    constexpr uint32_t kLastRank = rank_bits(0);
-    constexpr uint32_t kLastTwo = rank_bits(0) | rank_bits(1);
-    const Bitboard occupied = position.occupied();
-    const Bitboard empty = ~occupied;
-    const Movers mine = movers_among(position, position.own);
-    const detail::KingSafety safety = detail::king_safety(position, mine, occupied);
-    const Bitboard targets = safety.targets & ~position.own;
-    const Bitboard king_targets = ~(safety.danger | position.own);
-
-    // What travels along D and may promote: to the far ranks from anywhere, and anywhere from them.
-    const auto promoting = [&]<int D>() {
-        const Bitboard free = detail::free_along<D>(safety);
-        const auto reach = [&](const Bitboard& from) {
-            if constexpr (D == UP) {
-                return step<D>((mine.pawn | mine.silver) & from) |
-                       slide<D>((mine.lance | mine.rook) & from, empty);
-            } else if constexpr (D == UP_LEFT || D == UP_RIGHT || D == DOWN_LEFT ||
-                                 D == DOWN_RIGHT) {
-                return step<D>(mine.silver & from) | slide<D>(mine.bishop & from, empty);
-            } else {
-                return slide<D>(mine.rook & from, empty);
-            }
-        };
-        Bitboard out = reach(free) & kFarRanks;
-        // Only downward moves leave the far ranks.
-        if constexpr (D == DOWN || D == DOWN_LEFT || D == DOWN_RIGHT) {
-            out = out | reach(free & kFarRanks);
-        }
-        return out & targets;
-    };
-
-    for_each_ray([&]<int D>() {
-        const Bitboard free = detail::free_along<D>(safety);
-        Bitboard reached;
-        if constexpr (D == UP) {
-            const Bitboard forward_only =
-                step<D>(mine.pawn & free) | slide<D>(mine.lance & free, empty);
-            reached = (forward_only & (kWordMask & ~kLastRank)) |
-                      step<D>((mine.silver | mine.gold | mine.horse) & free) |
-                      slide<D>((mine.rook | mine.dragon) & free, empty);
-        } else {
-            reached = step<D>(steppers<D>(mine) & ~mine.king & free) |
-                      slide<D>(sliders<D>(mine) & free, empty);
-        }
-        sink(static_cast<int>(D), (reached & targets) | (step<D>(mine.king) & king_targets));
-    });
-    const Bitboard knights = mine.knight & ~detail::pinned_at_all(safety);
-    const Bitboard jumps_left = step<UP2_LEFT>(knights) & targets;
-    const Bitboard jumps_right = step<UP2_RIGHT>(knights) & targets;
-    sink(static_cast<int>(UP2_LEFT), jumps_left & (kWordMask & ~kLastTwo));
-    sink(static_cast<int>(UP2_RIGHT), jumps_right & (kWordMask & ~kLastTwo));
-
-    for_each_ray([&]<int D>() { sink(kPromotionPlane + D, promoting.template operator()<D>()); });
-    sink(kPromotionPlane + UP2_LEFT, jumps_left & kFarRanks);
-    sink(kPromotionPlane + UP2_RIGHT, jumps_right & kFarRanks);
-
-    const Bitboard landing = empty & safety.targets;
-    for (int kind = PAWN; kind <= GOLD; ++kind) {
-        Bitboard drops = Bitboard::none();
-        if (position.hand_count(0, kind) > 0) {
-            drops = landing;
-            if (kind == PAWN) {
-                drops = drops & ~whole_files(mine.pawn) & (kWordMask & ~kLastRank);
-                const Bitboard their_king = position.pieces(KING) & ~position.own;
-                const Bitboard head = step<DOWN>(their_king) & drops;
-                if (head.any() &&
-                    !detail::opponent_king_has_flight(position, mine, their_king, occupied) &&
-                    detail::pawn_drop_mates(position, head.lowest())) {
-                    drops = drops & ~head;
-                }
-            } else if (kind == LANCE) {
-                drops = drops & (kWordMask & ~kLastRank);
-            } else if (kind == KNIGHT) {
-                drops = drops & (kWordMask & ~kLastTwo);
-            }
-        }
-        sink(kDropPlane + kind - PAWN, drops);
-    }
-    return safety.in_check;
+    return detail::for_each_plane(position, sink,
+                                  [&](int square) { return pawn_drop_mates(position, square); })
+        .in_check;
 }
 
 // Fills the mask; returns whether the mover is in check.
@@ -251,8 +284,8 @@ KEISEI_HD bool is_legal(const Position& position, int label) {
 }
 
 KEISEI_HD bool in_check(const Position& position) {
-    const Bitboard occupied = position.occupied();
-    return detail::king_safety(position, movers_among(position, position.own), occupied).in_check;
+    const Bitboard king = position.pieces(KING) & position.own;
+    return detail::king_view(position, king, position.occupied()).in_check;
 }
 
 }  // namespace keisei::shogi

@@ -82,6 +82,7 @@ class ShogiVectorEnv:
         self._positions = self._zeros(ops.POSITION_WORDS, num_envs)
         self._progress = self._zeros(ops.PROGRESS_ROWS, num_envs)
         self._history = self._zeros(max_plies + 1, num_envs, dtype=torch.int64)
+        self._buckets = self._zeros(num_envs, ops.bucket_count(max_plies), dtype=torch.int16)
         self._mask = self._zeros(num_envs, ops.MASK_WORDS)
         self._error = torch.full((1,), ops.NO_ERROR, dtype=torch.int64, device=self.device)
         self._starts = _starts([Position()], self.device)
@@ -103,6 +104,7 @@ class ShogiVectorEnv:
             self._positions,
             self._progress,
             self._history,
+            self._buckets,
             self._starts,
             self._mask,
             self._first_game,
@@ -132,6 +134,7 @@ class ShogiVectorEnv:
             self._positions,
             self._progress,
             self._history,
+            self._buckets,
             self._starts,
             self._mask,
             actions,
@@ -142,6 +145,28 @@ class ShogiVectorEnv:
             self.check_actions,
         )
         return out
+
+    def random_play(self, plies: int) -> Tensor:
+        """Play ``sample_uniform`` and ``step`` so many times, in one launch on CUDA.
+
+        Returns:
+            int64 [6]: moves made, then games ended by each ending from 1 to 5 as named in
+            ``keisei.ops``.
+
+        Raises:
+            ValueError: ``plies`` is not 0 to 2**20.
+        """
+        return ops.random_play(
+            self._positions,
+            self._progress,
+            self._history,
+            self._buckets,
+            self._starts,
+            self._mask,
+            plies,
+            self._seed,
+            self._first_game,
+        )
 
     @property
     def positions(self) -> Tensor:
@@ -269,6 +294,7 @@ class ShogiVectorEnv:
             "positions": self._positions,
             "progress": self._progress,
             "history": self._history,
+            "buckets": self._buckets,
             "starts": self._starts,
             "mask": self._mask,
             "error": self._error,

@@ -130,7 +130,7 @@ def test_load_state_dict_refuses_another_shape() -> None:
     with pytest.raises(ValueError, match=r"^history: expected torch.int64 \[41, 4\], got"):
         ShogiVectorEnv(4, max_plies=40).load_state_dict(state)
     del state["mask"]
-    with pytest.raises(ValueError, match=r"^state: expected \['error', .*, got "):
+    with pytest.raises(ValueError, match=r"^state: expected \['buckets', .*, got "):
         env.load_state_dict(state)
     assert same(list(before.values()), list(env.state_dict().values()))
 

@@ -31,6 +31,7 @@ def test_step_names_what_does_not_fit(device: str) -> None:
         ("positions", torch.zeros(16, N, dtype=torch.int32), "int32 [17, N]"),
         ("progress", torch.zeros(4, N + 1, dtype=torch.int32), f"int32 [4, {N}]"),
         ("history", torch.zeros(9, N, dtype=torch.int32), f"int64 [max_plies + 1, {N}]"),
+        ("buckets", torch.zeros(N, 8, dtype=torch.int32), f"int16 [{N}, B]"),
         ("starts", torch.zeros(1, 17, dtype=torch.int32), "int32 [S, 98]"),
         ("mask", torch.zeros(N, 82, dtype=torch.int32), f"int32 [{N}, 81]"),
         ("actions", torch.zeros(N), f"int64 [{N}]"),
@@ -134,15 +135,36 @@ def test_numbers_out_of_range() -> None:
     refuses(
         "history: expected 2 to 65536 rows (max_plies + 1), got 1",
         lambda: torch.ops.keisei.reset(
-            state.positions, state.progress, short, state.starts, state.mask, 0
+            state.positions, state.progress, short, state.buckets, state.starts, state.mask, 0
         ),
     )
     refuses(
         "starts: number of rows: expected at least 1, got 0",
         lambda: torch.ops.keisei.reset(
-            state.positions, state.progress, state.history, state.starts[:0], state.mask, 0
+            state.positions,
+            state.progress,
+            state.history,
+            state.buckets,
+            state.starts[:0],
+            state.mask,
+            0,
         ),
     )
+    for wrong in (0, 12):
+        buckets = torch.zeros(N, wrong, dtype=torch.int16)
+        refuses(
+            f"buckets: expected a power of two up to 65536 a game, got {wrong}",
+            lambda buckets=buckets: torch.ops.keisei.reset(
+                *state.reset_arguments[:3], buckets, *state.reset_arguments[4:]
+            ),
+        )
+    for plies, text in ((-1, "at least 0, got -1"), (2**20 + 1, "at most 1048576, got 1048577")):
+        refuses(
+            f"plies: expected {text}",
+            lambda plies=plies: torch.ops.keisei.random_play(
+                *state.reset_arguments[:-1], plies, 0, 0
+            ),
+        )
 
 
 @pytest.mark.parametrize("device", DEVICES)

@@ -17,6 +17,7 @@ def check(name: str, *args: object) -> None:
 @pytest.mark.parametrize("device", DEVICES)
 def test_reset(device: str, games: int) -> None:
     check("reset", *State(games, device=device).reset_arguments)
+    check("random_play", *State(games, device=device).reset_arguments[:-1], 5, 3, 0)
 
 
 @pytest.mark.parametrize("checked", [True, False])

@@ -1,0 +1,177 @@
+#include "batch/game_block.cuh"
+#include "batch/random_play.h"
+#include "batch/step_game.h"
+#include "batch/uniform_sample.h"
+
+namespace keisei::batch {
+namespace {
+
+constexpr int kThreads = 128;
+constexpr int kThreadsAnSm = 512;  // 128 registers each
+
+// Planes are counted in groups, so that a choice looks at nine sums and then at nine words.
+constexpr int kGroups = 9;
+constexpr int kWordsPerGroup = kMaskWords / kGroups;
+constexpr int kPlanesPerGroup = shogi::kPlanes / kGroups;
+
+struct PlayBlock {
+    GameBlock<kThreads> games;
+    uint32_t positions[kPositionWords][kThreads];
+    uint16_t up_to[kGroups][kThreads];  // legal labels in the groups up to and with this one
+    int tally[kTallyCells];
+};
+
+__device__ void count_groups(PlayBlock& block) {
+    const uint32_t* const row = block.games.row();
+    uint32_t count = 0;
+#pragma unroll 1
+    for (int g = 0; g < kGroups; ++g) {
+        for (int i = 0; i < kWordsPerGroup; ++i)
+            count += __popc(mask_word(row, g * kWordsPerGroup + i));
+        block.up_to[g][threadIdx.x] = static_cast<uint16_t>(count);
+    }
+}
+
+// The legal label that has k legal ones below it.
+__device__ int nth_label(const PlayBlock& block, const uint32_t* row, uint32_t k) {
+    int group = 0;
+    uint32_t below = 0;
+#pragma unroll
+    for (int g = 0; g < kGroups - 1; ++g) {
+        const uint32_t up_to = block.up_to[g][threadIdx.x];
+        if (k >= up_to) {
+            group = g + 1;
+            below = up_to;
+        }
+    }
+    k -= below;
+    const uint32_t* const words = row + group * kWordsPerGroup;
+    uint32_t bits = 0;
+    int index = 0;
+    bool found = false;
+#pragma unroll
+    for (int i = 0; i < kWordsPerGroup; ++i) {
+        const uint32_t word = words[i];
+        const auto here = static_cast<uint32_t>(__popc(word));
+        if (!found) {
+            found = k < here;
+            bits = word;
+            index = i;
+            if (!found) k -= here;
+        }
+    }
+    return (group * kWordsPerGroup + index) * shogi::kWordBits + nth_set_bit(bits, k);
+}
+
+__global__ void __launch_bounds__(kThreads, kThreadsAnSm / kThreads)
+    random_play_kernel(const RandomPlayArgs args) {
+    extern __shared__ __align__(16) unsigned char shared[];
+    PlayBlock& block = *reinterpret_cast<PlayBlock*>(shared);
+    GameBlock<kThreads>& games = block.games;
+    const State& state = args.state;
+    const int thread = static_cast<int>(threadIdx.x);
+    const int64_t game = games.first() + thread;
+    const bool inside = game < state.games;
+    uint32_t* const row = games.row();
+    auto* const staged = reinterpret_cast<int32_t*>(&block.positions[0][0]);
+    const PositionsView stage{staged, 1, kThreads};
+
+    if (thread < kTallyCells) block.tally[thread] = 0;
+    games.begin();
+    games.load(state.mask, state.games);
+    int32_t clock = 0, ply = 0;
+    uint32_t runs = 0;
+    bool pending = false;
+    if (inside) {
+        clock = state.progress_of(CLOCK, game);
+        ply = state.progress_of(PLY, game);
+        runs = static_cast<uint32_t>(state.progress_of(CHECK_RUNS, game));
+        pending = state.progress_of(PENDING, game) != 0;
+        store_position(staged, 1, kThreads, thread,
+                       load_position({state.positions, 1, state.games}, game));
+        count_groups(block);
+    }
+
+    int moves = 0;
+#pragma unroll 1
+    for (int32_t round = 0; round < args.plies; ++round) {
+        bool begins = inside && pending;
+        // A position without a legal move, which no game of ours is left in, stays as it is.
+        const uint32_t count = inside ? block.up_to[kGroups - 1][thread] : 0;
+        const bool plays = !pending && count > 0;
+        Moved moved{};
+        NextMoves next{{false, -1}, false};
+        if (plays) {
+            const int label = nth_label(
+                block, row, uniform_choice(args.seed, state.first_game + game, clock, count));
+            shogi::Position position = load_position(stage, thread);
+            moved = make_move(state, game, clock, ply, runs, label, position);
+            store_position(staged, 1, kThreads, thread, position);
+            uint32_t total = 0;
+            next = next_moves(position, row, [&](int plane, const shogi::Bitboard& to) {
+                total += static_cast<uint32_t>(to.count());
+                if (plane % kPlanesPerGroup == kPlanesPerGroup - 1) {
+                    block.up_to[plane / kPlanesPerGroup][thread] = static_cast<uint16_t>(total);
+                }
+            });
+            ++moves;
+        }
+        games.settle(
+            round, next.generated.doubtful_drop, [&](int of) { return load_position(stage, of); },
+            [&](int of, int square) {
+                forbid_pawn_drop(games.row(of), square);
+                for (int g = shogi::kDropPlane / kPlanesPerGroup; g < kGroups; ++g) {
+                    --block.up_to[g][of];
+                }
+            });
+        if (pending) clock = state.next_clock(clock);
+        pending = false;
+        if (plays) {
+            clock = moved.clock;
+            const Judged judged = judge_move(state, moved, next, row);
+            if (judged.over()) {
+                atomicAdd(&block.tally[static_cast<int>(judged.verdict.ending)], 1);
+            }
+            begins = judged.begins_anew();
+            pending = judged.truncated();
+            ply = moved.ply;
+            runs = judged.runs;
+        }
+        games.begin_games(state, begins, game, clock, [&](int of, int w, int32_t value) {
+            block.positions[w][of] = static_cast<uint32_t>(value);
+        });
+        if (begins) {
+            ply = 0;
+            runs = 0;
+            count_groups(block);
+        }
+    }
+
+    if (inside) {
+        store_position(state.positions, 1, state.games, game, load_position(stage, thread));
+        state.progress_of(PLY, game) = ply;
+        state.progress_of(CLOCK, game) = clock;
+        state.progress_of(CHECK_RUNS, game) = static_cast<int32_t>(runs);
+        state.progress_of(PENDING, game) = pending ? 1 : 0;
+    }
+    atomicAdd(&block.tally[0], moves);
+    games.flush(state.mask, state.games);
+    if (thread < kTallyCells && block.tally[thread] != 0) {
+        atomicAdd(reinterpret_cast<unsigned long long*>(args.tally + thread),
+                  static_cast<unsigned long long>(block.tally[thread]));
+    }
+}
+
+}  // namespace
+
+void random_play_cuda(const RandomPlayArgs& args, void* stream) {
+    if (args.state.games == 0 || args.plies == 0) return;
+    check_cuda(cudaFuncSetAttribute(random_play_kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                    static_cast<int>(sizeof(PlayBlock))),
+               "random_play: shared memory");
+    random_play_kernel<<<blocks_for(args.state.games, kThreads), kThreads, sizeof(PlayBlock),
+                         static_cast<cudaStream_t>(stream)>>>(args);
+    check_launch("random_play_kernel");
+}
+
+}  // namespace keisei::batch
