@@ -28,69 +28,61 @@ struct GaeArgs {
     GaeForm form;
 };
 
-namespace detail {
-
-// One row as the row before it sees it.
+// One row as the rows before it see it.
 struct GaeRow {
     float value;
-    float advantage;
     float reward;
-    shogi::Ending ending;
+    uint8_t ending;
     bool inside;  // of the rollout: a step, not the bootstrap row
     bool valid;
     bool learnt;
+
+    // The row after the last, of which only the value is known.
+    KEISEI_HD static GaeRow bootstrap(float value) { return {value, 0.0f, 0, false, false, false}; }
+
+    KEISEI_HD bool goes_on() const { return static_cast<shogi::Ending>(ending) == kNone; }
+    KEISEI_HD bool ruled_end() const {
+        return !goes_on() && static_cast<shogi::Ending>(ending) != shogi::Ending::move_limit;
+    }
+
+ private:
+    static constexpr shogi::Ending kNone = shogi::Ending::none;
 };
 
-KEISEI_HD bool ruled_end(shogi::Ending ending) {
-    return ending != shogi::Ending::none && ending != shogi::Ending::move_limit;
-}
+// What a row passes back in time: base + link times what the next row passes back. For a learnt row
+// that is its advantage; an opponent's reply hands on that of the row after it. Affine steps
+// compose, so stretches of time can be joined after they were summed up apart.
+struct GaeStep {
+    float base;
+    float link;
 
-// The advantage of a learnt row; `next` and `after` are the two rows that follow it.
-KEISEI_HD float advantage_of(const GaeArgs& args, const GaeRow& row, const GaeRow& next,
-                             const GaeRow& after) {
-    const float sign = args.form == GaeForm::single ? 1.0f : -1.0f;
-    const float to_next = sign * args.gamma;
-    if (ruled_end(row.ending)) return row.reward - row.value;
-    const bool reply_follows = args.form == GaeForm::own_plies && next.inside && next.valid &&
-                               !next.learnt && row.ending == shogi::Ending::none;
-    if (!reply_follows) {
-        const float delta = row.reward + to_next * next.value - row.value;
-        const bool chained = row.ending == shogi::Ending::none && next.inside && next.learnt;
-        return chained ? delta + to_next * args.lambda * next.advantage : delta;
+    // A link of 0 lets nothing through, not even what is not a number.
+    KEISEI_HD float pass(float later) const { return link == 0.0f ? base : base + link * later; }
+
+    KEISEI_HD GaeStep joined(const GaeStep& later) const {
+        return {pass(later.base), link * later.link};
     }
-    const float two = args.gamma * args.gamma;
-    const float delta = row.reward - args.gamma * next.reward - row.value;
-    if (ruled_end(next.ending)) return delta;
-    const bool chained = next.ending == shogi::Ending::none && after.inside && after.learnt;
-    return delta + two * (after.value + (chained ? args.lambda * after.advantage : 0.0f));
-}
+};
 
-}  // namespace detail
-
-KEISEI_HD void gae_of_game(const GaeArgs& args, int64_t game) {
-    detail::GaeRow next{args.values[args.steps * args.games + game],
-                        0.0f,
-                        0.0f,
-                        shogi::Ending::none,
-                        false,
-                        false,
-                        false};
-    detail::GaeRow after = next;
-    for (int64_t t = args.steps - 1; t >= 0; --t) {
-        const int64_t at = t * args.games + game;
-        detail::GaeRow row;
-        row.value = args.values[at];
-        row.reward = args.rewards[at];
-        row.ending = static_cast<shogi::Ending>(args.ending[at]);
-        row.inside = true;
-        row.valid = args.valid[at] != 0;
-        row.learnt = row.valid && (args.form != GaeForm::own_plies || args.own[at] != 0);
-        row.advantage = row.learnt ? detail::advantage_of(args, row, next, after) : 0.0f;
-        args.advantages[at] = row.advantage;
-        args.returns[at] = row.learnt ? row.advantage + row.value : 0.0f;
-        after = next;
-        next = row;
+// `next` and `after` are the two rows that follow `row`.
+template <GaeForm kForm>
+KEISEI_HD GaeStep gae_step(float gamma, float lambda, const GaeRow& row, const GaeRow& next,
+                           const GaeRow& after) {
+    const float to_next = kForm == GaeForm::single ? gamma : -gamma;
+    const bool chained = row.goes_on() && next.inside && next.learnt;
+    if (!row.learnt) {
+        const bool reply = kForm == GaeForm::own_plies && row.valid;
+        return {0.0f, reply && chained ? 1.0f : 0.0f};
     }
+    if (row.ruled_end()) return {row.reward - row.value, 0.0f};
+    if (kForm == GaeForm::own_plies && row.goes_on() && next.inside && next.valid && !next.learnt) {
+        const float two = gamma * gamma;
+        const float delta = row.reward - gamma * next.reward - row.value;
+        if (next.ruled_end()) return {delta, 0.0f};
+        return {delta + two * after.value, two * lambda};
+    }
+    const float delta = row.reward + to_next * next.value - row.value;
+    return {delta, chained ? to_next * lambda : 0.0f};
 }
 
 void gae_cpu(const GaeArgs& args, int64_t begin, int64_t end);

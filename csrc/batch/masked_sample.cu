@@ -1,63 +1,81 @@
 #include "batch/launch.h"
-#include "batch/mask_row.cuh"
 #include "batch/masked_sample.h"
+#include "batch/team.cuh"
 
 namespace keisei::batch {
 namespace {
 
-constexpr int kWarps = 4;
+constexpr int kThreads = 128;
+constexpr int kLanes = 8;
+constexpr int kLoads = 4;  // that a lane has under way
 
-__device__ SoftmaxChoice from_lane(const SoftmaxChoice& mine, int distance) {
-    return {__shfl_xor_sync(kWholeWarp, mine.max, distance),
-            __shfl_xor_sync(kWholeWarp, mine.sum, distance),
-            __shfl_xor_sync(kWholeWarp, mine.weighted, distance),
-            __shfl_xor_sync(kWholeWarp, mine.score, distance),
-            __shfl_xor_sync(kWholeWarp, mine.logit, distance),
-            __shfl_xor_sync(kWholeWarp, mine.label, distance)};
-}
+// A team per game. Noise is drawn for legal labels alone.
+template <LogitType kType>
+__global__ void __launch_bounds__(kThreads) masked_sample_kernel(MaskedSampleArgs args) {
+    constexpr int kGames = kThreads / kLanes;
+    __shared__ uint32_t masks[kGames * kMaskWords];
+    __shared__ float lists[kGames][kListed];  // labels at first, then their logits
+    const Team team = Team<kLanes>::here();
+    const int slot = threadIdx.x / kLanes;
+    const int64_t first = static_cast<int64_t>(blockIdx.x) * kGames;
+    const int64_t game = first + slot;
+    const bool wanted = game < args.games;
+    LabelNoise noise{};
+    if (wanted) noise = LabelNoise::of(args, game);
+    load_masks<kThreads>(masks, args.mask, first,
+                         args.games - first < kGames ? args.games - first : kGames);
+    __syncthreads();
 
-// A warp per game. Some eighty of 2,187 labels are legal: the warp first lists them in shared
-// memory, then its lanes share the list, so only sectors with a legal logit are ever read and noise
-// is drawn for legal labels alone.
-__global__ void masked_sample_kernel(MaskedSampleArgs args) {
-    __shared__ uint16_t lists[kWarps][shogi::kLabels];
-    const int lane = threadIdx.x % kWarp;
-    const int warp = threadIdx.x / kWarp;
-    const int64_t game = static_cast<int64_t>(blockIdx.x) * kWarps + warp;
-    if (game >= args.games) return;
-
-    uint16_t* list = lists[warp];
-    const MaskRow row =
-        read_mask_row<LaneWords::spread>(args.mask + game * shogi::kMaskWords, lane);
-    uint32_t next = row.before;
+    float* const list = lists[slot];
+    LabelLister<kLanes> lister(masks + slot * kMaskWords, team, wanted);
+    Choice choice = Choice::none();
+    LegalSums<float> legal{-INFINITY, 0.0f, 0.0f};
+    for (uint32_t base = 0; __any_sync(kAllLanes, base < lister.count()); base += kListed) {
+        const int listed = lister.list(list, base);
+        __syncwarp();
+        float max = legal.max;
+        for (int i = team.lane; i < listed; i += kLanes * kLoads) {
+            int label[kLoads];
+            float logit[kLoads];
 #pragma unroll
-    for (int i = 0; i < kWordsPerLane; ++i) {
-        const int first = word_of_lane<LaneWords::spread>(lane, i) * shogi::kWordBits;
-        for (uint32_t bits = row.word[i]; bits != 0; bits &= bits - 1) {
-            list[next++] = static_cast<uint16_t>(first + shogi::lowest_bit(bits));
+            for (int k = 0; k < kLoads; ++k) {
+                const int at = i + k * kLanes;
+                label[k] = at < listed ? static_cast<int>(list[at]) : -1;
+                if (label[k] >= 0) {
+                    logit[k] = read_logit<kType>(args.logits, game * shogi::kLabels + label[k]);
+                }
+            }
+#pragma unroll
+            for (int k = 0; k < kLoads; ++k) {
+                if (label[k] < 0) continue;
+                list[i + k * kLanes] = logit[k];
+                max = logit[k] > max ? logit[k] : max;
+                choice.offer(noise.choice(label[k], logit[k]));
+            }
         }
+        legal.rise_to(Team<kLanes>::max(max));
+        for (int i = team.lane; i < listed; i += kLanes) legal.add(list[i]);
+        __syncwarp();
     }
-    __syncwarp();
-
-    SoftmaxChoice choice = SoftmaxChoice::none();
-    for (uint32_t i = lane; i < row.count; i += kWarp) {
-        const int label = list[i];
-        const float logit = read_logit(args.logits, args.type, game * shogi::kLabels + label);
-        choice.offer(label, logit, label_score(args, game, label, logit));
-    }
+    legal.sum = Team<kLanes>::sum(legal.sum);
+    legal.weighted = Team<kLanes>::sum(legal.weighted);
 #pragma unroll
-    for (int distance = kWarp / 2; distance > 0; distance /= 2) {
-        choice.merge(from_lane(choice, distance));
+    for (int distance = kLanes / 2; distance > 0; distance /= 2) {
+        choice.offer({__shfl_xor_sync(kAllLanes, choice.score, distance),
+                      __shfl_xor_sync(kAllLanes, choice.logit, distance),
+                      __shfl_xor_sync(kAllLanes, choice.label, distance)});
     }
-    if (lane == 0) write_choice(args, game, choice);
+    if (wanted && team.lane == 0) write_choice(args, game, choice, legal);
 }
 
 }  // namespace
 
 void masked_sample_cuda(const MaskedSampleArgs& args, void* stream) {
     if (args.games == 0) return;
-    masked_sample_kernel<<<blocks_for(args.games, kWarps), kWarps * kWarp, 0,
-                           static_cast<cudaStream_t>(stream)>>>(args);
+    with_type<float>(args.type, [&]<LogitType kType>() {
+        masked_sample_kernel<kType><<<blocks_for(args.games, kThreads / kLanes), kThreads, 0,
+                                      static_cast<cudaStream_t>(stream)>>>(args);
+    });
     check_launch("masked_sample_kernel");
 }
 

@@ -1,5 +1,5 @@
 // A label for each game from the softmax over its legal labels, with its log-probability and the
-// entropy of that distribution, in one pass over the logits.
+// entropy of that distribution. Logits are read once.
 #pragma once
 
 #include <cmath>
@@ -7,6 +7,7 @@
 
 #include "batch/logit.h"
 #include "batch/random.h"
+#include "batch/softmax.h"
 
 namespace keisei::batch {
 
@@ -24,90 +25,42 @@ struct MaskedSampleArgs {
     bool greedy;  // the most probable label, ties to the lowest, no randomness
 };
 
-KEISEI_HD float read_logit(const void* logits, LogitType type, int64_t index) {
-    if (type == LogitType::float32) return read_logit<LogitType::float32>(logits, index);
-    if (type == LogitType::bfloat16) return read_logit<LogitType::bfloat16>(logits, index);
-    return read_logit<LogitType::float16>(logits, index);
-}
-
-// A softmax being summed up, and the best-scored label so far. The choice depends on the labels
-// offered and not on their order, so every split of a row among threads makes the same one.
-struct SoftmaxChoice {
-    float max;
-    float sum;       // of exp(logit - max)
-    float weighted;  // of (logit - max) exp(logit - max)
+// The best-scored label so far; equals go to the lowest. What comes out depends on the labels
+// offered and not on their order, so every split of a row among threads makes the same choice.
+struct Choice {
     float score;
-    float logit;  // of `label`
+    float logit;
     int label;
 
-    KEISEI_HD static SoftmaxChoice none() {
-        return {-INFINITY, 0.0f, 0.0f, -INFINITY, -INFINITY, -1};
-    }
+    KEISEI_HD static Choice none() { return {-INFINITY, -INFINITY, -1}; }
 
-    // Makes `new_max`, at least the present one, the reference of the sums.
-    KEISEI_HD void rescale(float new_max) {
-        const float shift = max - new_max;
-        const float scale = expf(shift);
-        weighted = scale > 0.0f ? (weighted + sum * shift) * scale : 0.0f;
-        sum *= scale;
-        max = new_max;
+    KEISEI_HD void offer(const Choice& other) {
+        if (other.score > score || (other.score == score && other.label < label)) *this = other;
     }
-
-    KEISEI_HD void offer(int new_label, float new_logit, float new_score) {
-        if (new_logit == -INFINITY) return;  // probability 0, and no reference for a sum
-        if (sum == 0.0f) {
-            max = new_logit;
-            sum = 1.0f;
-        } else if (new_logit > max) {
-            rescale(new_logit);
-            sum += 1.0f;
-        } else {
-            const float below = new_logit - max;
-            const float share = expf(below);
-            sum += share;
-            if (share > 0.0f) weighted += below * share;
-        }
-        if (new_score > score || (new_score == score && new_label < label)) {
-            score = new_score;
-            logit = new_logit;
-            label = new_label;
-        }
-    }
-
-    KEISEI_HD void merge(SoftmaxChoice other) {
-        if (other.sum != 0.0f) {
-            if (sum == 0.0f) {
-                max = other.max;
-            } else if (other.max > max) {
-                rescale(other.max);
-            } else if (other.max < max) {
-                other.rescale(max);
-            }
-            // Not a number, or both infinite: nothing above fits, and the sum must show it.
-            sum += max == other.max ? other.sum : NAN;
-            weighted += other.weighted;
-        }
-        if (other.score > score || (other.score == score && other.label < label)) {
-            score = other.score;
-            logit = other.logit;
-            label = other.label;
-        }
-    }
-
-    KEISEI_HD float log_prob() const { return logit - max - logf(sum); }
-    KEISEI_HD float entropy() const { return logf(sum) - weighted / sum; }
 };
 
-KEISEI_HD float label_score(const MaskedSampleArgs& args, int64_t game, int label, float logit) {
-    if (args.greedy) return logit;
-    return logit + label_gumbel(args.seed, args.first_game + game, args.clock[game], label);
-}
+// What a draw adds to the logits of one game: Gumbel noise, or nothing where it is greedy.
+struct LabelNoise {
+    uint64_t seed;
+    int64_t game;
+    int32_t clock;
+    bool greedy;
 
-KEISEI_HD void write_choice(const MaskedSampleArgs& args, int64_t game,
-                            const SoftmaxChoice& choice) {
+    KEISEI_HD static LabelNoise of(const MaskedSampleArgs& args, int64_t game) {
+        return {args.seed, args.first_game + game, args.clock[game], args.greedy};
+    }
+
+    KEISEI_HD Choice choice(int label, float logit) const {
+        return {greedy ? logit : logit + label_gumbel(seed, game, clock, label), logit, label};
+    }
+};
+
+KEISEI_HD void write_choice(const MaskedSampleArgs& args, int64_t game, const Choice& choice,
+                            const LegalSums<float>& legal) {
+    const bool chosen = choice.label >= 0;
     args.action[game] = choice.label;
-    args.log_prob[game] = choice.label < 0 ? NAN : choice.log_prob();
-    args.entropy[game] = choice.label < 0 ? NAN : choice.entropy();
+    args.log_prob[game] = chosen ? choice.logit - legal.max - legal.log_sum() : NAN;
+    args.entropy[game] = chosen ? legal.entropy() : NAN;
 }
 
 void masked_sample_cpu(const MaskedSampleArgs& args, int64_t begin, int64_t end);

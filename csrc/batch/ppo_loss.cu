@@ -12,18 +12,6 @@ constexpr int kLoads = 4;  // that a lane has under way
 constexpr int kFinishThreads = 512;
 constexpr int kFinishWarps = kFinishThreads / 32;
 
-template <typename Real>
-__device__ LegalSums<Real> shift_to(LegalSums<Real> sums, Real max) {
-    if (sums.sum != 0 && sums.max < max) {
-        const Real shift = sums.max - max;
-        const Real scale = detail::exp_of(shift);
-        sums.weighted = scale == 0 ? 0 : (sums.weighted + sums.sum * shift) * scale;
-        sums.sum *= scale;
-    }
-    sums.max = max;
-    return sums;
-}
-
 // A team per row. Each lane keeps its share of the row's sums below a maximum that all agree on.
 template <LogitType kType, typename Real>
 __global__ void __launch_bounds__(kThreads) ppo_loss_kernel(PpoLossArgs<Real> args) {
@@ -65,7 +53,7 @@ __global__ void __launch_bounds__(kThreads) ppo_loss_kernel(PpoLossArgs<Real> ar
                 max = logit[k] > max ? logit[k] : max;
             }
         }
-        legal = shift_to(legal, Team<kLanes>::max(max));
+        legal.rise_to(Team<kLanes>::max(max));
         for (int i = team.lane; i < listed; i += kLanes) legal.add(list[i]);
         __syncwarp();
     }

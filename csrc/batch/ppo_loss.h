@@ -8,6 +8,7 @@
 
 #include "batch/layout.h"
 #include "batch/logit.h"
+#include "batch/softmax.h"
 
 namespace keisei::batch {
 
@@ -60,19 +61,6 @@ struct PpoLossArgs {
 
 namespace detail {
 
-// The same functions for float and double, on host and device.
-KEISEI_HD float exp_of(float x) {
-    return expf(x);
-}
-KEISEI_HD double exp_of(double x) {
-    return exp(x);
-}
-KEISEI_HD float log_of(float x) {
-    return logf(x);
-}
-KEISEI_HD double log_of(double x) {
-    return log(x);
-}
 KEISEI_HD float not_a_number(float) {
     return NAN;
 }
@@ -94,28 +82,12 @@ struct PpoTerms {
     KEISEI_HD static PpoTerms none() { return {{0, 0, 0, 0, 0, 0}}; }
 };
 
-// Sums over the legal logits of a row, below their maximum.
-template <typename Real>
-struct LegalSums {
-    Real max;
-    Real sum;       // of exp(logit - max)
-    Real weighted;  // of (logit - max) exp(logit - max)
-
-    KEISEI_HD void add(Real logit) {
-        const Real below = logit - max;
-        const Real share = detail::exp_of(below);
-        sum += share;
-        // A share of 0 comes with a logit of minus infinity, and 0 times that is not a number.
-        weighted += share == 0 ? 0 : below * share;
-    }
-};
-
 // Settles a valid row: writes its stats, returns its terms. `chosen` is the action's logit.
 template <typename Real>
 KEISEI_HD PpoTerms<Real> settle_row(const PpoLossArgs<Real>& args, int64_t row,
                                     const LegalSums<Real>& legal, Real chosen) {
-    const Real log_sum = detail::log_of(legal.sum);
-    const Real entropy = log_sum - legal.weighted / legal.sum;
+    const Real log_sum = legal.log_sum();
+    const Real entropy = legal.entropy();
     const Real advantage = args.advantages[row];
     const Real log_ratio = chosen - legal.max - log_sum - args.log_probs[row];
     const Real ratio = detail::exp_of(log_ratio);

@@ -2,10 +2,10 @@
 // game plays the same on CPU and CUDA and whatever batch or rank it is in. No state is kept.
 #pragma once
 
-#include <bit>
 #include <cmath>
 #include <cstdint>
 
+#include "batch/logit.h"
 #include "shogi/platform.h"
 
 namespace keisei::batch {
@@ -78,33 +78,37 @@ KEISEI_HD float portable_log1p(float x) {
     return multiply_add(multiply_add(r, x, 0.0f), x, x);
 }
 
-// log(x) for a positive normal x; agrees to the bit on host and device.
-KEISEI_HD float portable_log(float x) {
-    constexpr uint32_t kTwoThirds = 0x3f2aaaabu;
-#if defined(__CUDA_ARCH__)
-    const uint32_t bits = __float_as_uint(x);
-#else
-    const auto bits = std::bit_cast<uint32_t>(x);
-#endif
-    const int32_t exponent = static_cast<int32_t>(bits - kTwoThirds) >> 23;
-    const uint32_t mantissa = bits - (static_cast<uint32_t>(exponent) << 23);  // in [2/3, 4/3)
-#if defined(__CUDA_ARCH__)
-    const float m = __uint_as_float(mantissa);
-#else
-    const auto m = std::bit_cast<float>(mantissa);
-#endif
-    return multiply_add(static_cast<float>(exponent), 0.693147182464599609375f,
-                        portable_log1p(m - 1.0f));
+// A positive normal x as 2^exponent * (1 + rest), rest in [-1/3, 1/3).
+struct SplitFloat {
+    float exponent;
+    float rest;
+
+    KEISEI_HD static SplitFloat of(float x) {
+        constexpr uint32_t kTwoThirds = 0x3f2aaaabu;
+        const uint32_t bits = bits_of_float(x);
+        const int32_t exponent = static_cast<int32_t>(bits - kTwoThirds) >> 23;
+        const uint32_t mantissa = bits - (static_cast<uint32_t>(exponent) << 23);
+        return {static_cast<float>(exponent), float_of_bits(mantissa) - 1.0f};
+    }
+};
+
+// log(x), agreeing to the bit on host and device.
+KEISEI_HD float portable_log(SplitFloat x) {
+    return multiply_add(x.exponent, 0.693147182464599609375f, portable_log1p(x.rest));
 }
 
 // A draw from the standard Gumbel distribution, in [-2.82, 22.9]: -log(-log(u)). It is computed
-// from 1 - u, so that the upper tail, which decides for unlikely labels, keeps all 32 bits.
+// from v = 1 - u, so that the upper tail, which decides for unlikely labels, keeps all 32 bits:
+// for a small v the inner logarithm is that of 1 + (-v) as it stands, with an exponent of 0.
 KEISEI_HD float gumbel(uint32_t bits) {
     constexpr float kBelowOne = 0.999999940395355224609375f;
     float v = multiply_add(static_cast<float>(bits), 0x1p-32f, 0x1p-33f);
     v = v < kBelowOne ? v : kBelowOne;
-    const float exponential = v <= 0.33333334f ? -portable_log1p(-v) : -portable_log(1.0f - v);
-    return -portable_log(exponential);
+    const SplitFloat split = SplitFloat::of(1.0f - v);
+    const bool small = v <= 0.33333334f;
+    const float exponential =
+        -portable_log({small ? 0.0f : split.exponent, small ? -v : split.rest});
+    return -portable_log(SplitFloat::of(exponential));
 }
 
 // The Gumbel noise of one label of one game.
