@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -121,6 +122,24 @@ def _gae_peers(
             return [partial(plain.gae, *one, GAMMA, LAMBDA, form, body) for one in data]
 
         yield peer(ours, by, make, device, note=note)
+
+    doubling = torch.compile(plain.gae_doubling, dynamic=False)
+
+    def triton_scan(*arguments: Any) -> tuple[Tensor, Tensor]:
+        from benchmarks import triton_gae
+
+        return triton_gae.gae(*arguments)
+
+    for by, whole, note in (
+        ("torch.compile", doubling, "steps joined over 1, 2, 4, ... rows"),
+        ("Triton", triton_scan, "an associative scan in one kernel"),
+    ):
+
+        def make_whole(whole: Callable[..., tuple[Tensor, Tensor]] = whole) -> list[Call]:
+            expect_gae(whole(*data[0], GAMMA, LAMBDA, form), data[0], form)
+            return [partial(whole, *one, GAMMA, LAMBDA, form) for one in data]
+
+        yield peer(ours, by, make_whole, device, note=note)
 
 
 def sampling(settings: Settings) -> Iterator[Row]:
