@@ -1,5 +1,4 @@
-// Counts the legal move sequences of a length: the fingerprint by which move generators are
-// compared. Knows legality only, no repetition and no declaration.
+// shogi/perft.h for callers whose depth is not known to be right.
 #pragma once
 
 #include <cstdint>
@@ -8,7 +7,7 @@
 
 namespace keisei::game {
 
-// 1 for depth 0. Throws std::invalid_argument for a negative depth.
+// Throws std::invalid_argument for a negative depth.
 uint64_t perft(const shogi::Position& position, int depth);
 
 }  // namespace keisei::game

@@ -15,6 +15,7 @@
 #include "batch/gae.h"
 #include "batch/legal_mask.h"
 #include "batch/masked_sample.h"
+#include "batch/perft.h"
 #include "batch/planes.h"
 #include "batch/ppo_loss.h"
 #include "batch/ppo_loss_backward.h"
@@ -223,6 +224,24 @@ struct Adapters {
         return planes;
     }
 
+    static Tensor perft(const Tensor& positions, int64_t depth) {
+        if (depth < 0 || depth > batch::kPerftMostDepth) {
+            throw std::invalid_argument("depth: expected 0 to " +
+                                        std::to_string(batch::kPerftMostDepth) + ", got " +
+                                        std::to_string(depth));
+        }
+        Arguments arguments(positions);
+        batch::PerftArgs args;
+        args.positions = view_of(arguments, positions);
+        args.games = positions.size(0);
+        args.depth = static_cast<int>(depth);
+        args.scratch = nullptr;
+        const Tensor nodes = empty_beside(positions, {args.games}, ScalarType::Long);
+        args.nodes = static_cast<int64_t*>(nodes.data_ptr());
+        Backend::perft(positions, args);
+        return nodes;
+    }
+
     static Tensor uniform_sample(const Tensor& mask, const Tensor& clock, int64_t seed,
                                  int64_t first_game) {
         using enum ScalarType;
@@ -380,6 +399,7 @@ struct Adapters {
         m.impl("legal_mask", TORCH_BOX(&Adapters::legal_mask));
         m.impl("unpack_mask", TORCH_BOX(&Adapters::unpack_mask));
         m.impl("planes", TORCH_BOX(&Adapters::planes));
+        m.impl("perft", TORCH_BOX(&Adapters::perft));
         m.impl("uniform_sample", TORCH_BOX(&Adapters::uniform_sample));
         m.impl("masked_sample", TORCH_BOX(&Adapters::masked_sample));
         m.impl("gae", TORCH_BOX(&Adapters::gae));

@@ -64,6 +64,10 @@ struct Cpu {
         share(args.games, kFewGames, args, batch::planes_cpu);
     }
 
+    static void perft(const Tensor&, const batch::PerftArgs& args) {
+        share(args.games, 1, args, batch::perft_cpu);
+    }
+
     static void uniform_sample(const Tensor&, const batch::UniformSampleArgs& args) {
         share(args.games, kManyGames, args, batch::uniform_sample_cpu);
     }

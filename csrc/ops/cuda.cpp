@@ -52,6 +52,14 @@ struct Cuda {
         launch(on, args, batch::planes_cuda);
     }
 
+    static void perft(const Tensor& on, const batch::PerftArgs& args) {
+        const auto bytes = batch::perft_scratch_bytes(args.games, args.depth);
+        const Tensor scratch = empty_beside(on, {static_cast<int64_t>(bytes)}, ScalarType::Byte);
+        batch::PerftArgs with_scratch = args;
+        with_scratch.scratch = scratch.data_ptr();
+        launch(on, with_scratch, batch::perft_cuda);
+    }
+
     static void uniform_sample(const Tensor& on, const batch::UniformSampleArgs& args) {
         launch(on, args, batch::uniform_sample_cuda);
     }
