@@ -1,8 +1,9 @@
 """keisei trains a shogi player from nothing and lets it play.
 
-``keisei.Position`` is one position of one game. Everything else is imported from its own module:
-``keisei.envs``, ``keisei.ops``, ``keisei.core``, ``keisei.training``. Importing this package checks
-that the installed torch is the one keisei was built against, and does not import torch.
+``keisei.Position`` is one position of one game; ``keisei.perft`` counts the moves below one.
+Everything else is imported from its own module: ``keisei.envs``, ``keisei.ops``, ``keisei.core``,
+``keisei.training``. Importing this package checks that the installed torch is the one keisei was
+built against, and does not import torch.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -20,22 +21,25 @@ except ImportError as error:
 
 if TYPE_CHECKING:
     from keisei._core import Outcome, Position
+    from keisei._perft import divide, perft
 
 __version__ = _build.VERSION
-__all__ = ["Outcome", "Position", "__version__"]
+__all__ = ["Outcome", "Position", "__version__", "divide", "perft"]
 
 _check(_build.TORCH_VERSION, _build.TORCH_CUDA)
 
 
 def __getattr__(name: str) -> Any:
-    """Load the native module when one of its names is first asked for."""
+    """Load the module of a name when that is first asked for."""
     if name in ("Outcome", "Position"):
-        from keisei import _core
-
-        value = getattr(_core, name)
-        globals()[name] = value
-        return value
-    raise AttributeError(f"module 'keisei' has no attribute {name!r}")
+        from keisei import _core as module
+    elif name in ("divide", "perft"):
+        from keisei import _perft as module  # type: ignore[no-redef]
+    else:
+        raise AttributeError(f"module 'keisei' has no attribute {name!r}")
+    value = getattr(module, name)
+    globals()[name] = value
+    return value
 
 
 def __dir__() -> list[str]:

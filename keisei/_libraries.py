@@ -6,9 +6,12 @@ the two are different folders.
 
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from keisei import _build
+
+if TYPE_CHECKING:
+    import torch
 
 OPS = "libkeisei_ops.so"
 OPS_CUDA = "libkeisei_ops_cuda.so"
@@ -44,3 +47,25 @@ def require_cuda_kernels() -> None:
         raise RuntimeError(
             f"device: this keisei was built without CUDA kernels ({_build.CUDA_REASON})"
         )
+
+
+def device_of(device: "torch.device | str") -> "torch.device":
+    """The device that is meant, a CUDA device with its index.
+
+    Raises:
+        ValueError: It is neither cpu nor cuda.
+        RuntimeError: It is a CUDA device that torch or this build of keisei does not have.
+    """
+    import torch
+
+    device = torch.device(device)
+    if device.type == "cpu":
+        return torch.device("cpu")
+    if device.type != "cuda":
+        raise ValueError(f"device: expected cpu or cuda, got {device}")
+    require_cuda_kernels()
+    if not torch.cuda.is_available():
+        raise RuntimeError(f"device: expected a CUDA device for {device}, torch finds none")
+    return torch.device(
+        "cuda", torch.cuda.current_device() if device.index is None else device.index
+    )

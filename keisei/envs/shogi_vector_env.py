@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from keisei import Position, ops
-from keisei._libraries import require_cuda_kernels
+from keisei._libraries import device_of
 
 
 class Step(NamedTuple):
@@ -74,7 +74,7 @@ class ShogiVectorEnv:
             if not least <= value <= most:
                 raise ValueError(f"{name}: expected {least} to {most}, got {value}")
         self.num_envs = num_envs
-        self.device = _device(device)
+        self.device = device_of(device)
         self.max_plies = max_plies
         self.check_actions = check_actions
         self._seed = seed
@@ -302,20 +302,6 @@ class ShogiVectorEnv:
 
     def _zeros(self, *shape: int, dtype: torch.dtype = torch.int32) -> Tensor:
         return torch.zeros(shape, dtype=dtype, device=self.device)
-
-
-def _device(device: torch.device | str) -> torch.device:
-    device = torch.device(device)
-    if device.type == "cpu":
-        return torch.device("cpu")
-    if device.type != "cuda":
-        raise ValueError(f"device: expected cpu or cuda, got {device}")
-    require_cuda_kernels()
-    if not torch.cuda.is_available():
-        raise RuntimeError(f"device: expected a CUDA device for {device}, torch finds none")
-    return torch.device(
-        "cuda", torch.cuda.current_device() if device.index is None else device.index
-    )
 
 
 def _parse(sfens: Sequence[str]) -> list[Position]:

@@ -72,7 +72,7 @@ def test_only_contiguous_tensors(device: str) -> None:
     )
 
 
-@pytest.mark.parametrize("read", [ops.legal_mask, ops.planes])
+@pytest.mark.parametrize("read", [ops.legal_mask, ops.planes, lambda p: ops.perft(p, 2)])
 @pytest.mark.parametrize("device", DEVICES)
 def test_positions_in_rows_or_word_major_and_no_other_way(
     device: str, read: Callable[[torch.Tensor], torch.Tensor]
@@ -186,6 +186,11 @@ def test_sampling_names_what_does_not_fit(device: str) -> None:
         f"mask: expected int32 [{N}, 81] on {on}, got int32 [{N - 1}, 81] on {on}",
         lambda: ops.masked_sample(logits, mask[1:], clock, 0),
     )
+    for depth in (-1, 33):
+        refuses(
+            f"depth: expected 0 to 32, got {depth}",
+            lambda: ops.perft(played_positions(N).to(device), depth),  # noqa: B023
+        )
     refuses(
         "dtype: expected float32, float64, float16, bfloat16 or uint8, got int8",
         lambda: ops.planes(played_positions(N).to(device), torch.int8),

@@ -39,6 +39,7 @@ def test_positions_readers(device: str, games: int) -> None:
         check("planes", positions, torch.float32, False)
         check("planes", positions, torch.bfloat16, True)
         check("planes", positions, torch.uint8, True)
+        check("perft", positions, 2)
 
 
 @pytest.mark.parametrize("games", [0, 5])
