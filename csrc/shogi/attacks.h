@@ -24,13 +24,6 @@ KEISEI_HD Bitboard two_up(const Bitboard& a) {
 KEISEI_HD Bitboard two_down(const Bitboard& a) {
     return shifted < 2, rank_bits(0) | rank_bits(1) > (a);
 }
-// The knight's jumps of the opponent, who plays down the board.
-KEISEI_HD Bitboard opponent_knight_steps_left(const Bitboard& a) {
-    return shifted < 11, rank_bits(0) | rank_bits(1) > (a);
-}
-KEISEI_HD Bitboard opponent_knight_steps_right(const Bitboard& a) {
-    return shifted < -7, rank_bits(0) | rank_bits(1) > (a);
-}
 // The squares left and right of a set.
 KEISEI_HD Bitboard sideways(const Bitboard& a) {
     return step<LEFT>(a) | step<RIGHT>(a);

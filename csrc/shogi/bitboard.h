@@ -15,7 +15,14 @@
 //   shifted<delta, gone>(a)                        every square moved; the ranks `gone` cleared
 //   slide<direction>(sliders, empty)               what sliders attack along one ray direction:
 //                                                  through `empty`, with the first square not in it
-//   reach<direction>(sliders, steppers, empty, mask)  that, and one step of the steppers, in `mask`
+//   sweep<direction>(sliders, empty)               half of a slide; the sweep of a union is the
+//                                                  union of the sweeps
+//   land<direction>(sweep, steppers, mask)         the other half, with what steppers step to, as
+//                                                  far as it is in `mask`
+//   in_sight(king, forward, orthogonal, diagonal)  whether a slider stands on a line with the king,
+//                                                  whatever is between; or always true
+//   kTestsPay                                      whether a test that saves work pays; on the GPU
+//                                                  some lane of a warp needs the work anyway
 #pragma once
 
 #if defined(__CUDACC__)

@@ -17,6 +17,8 @@ inline namespace bitboard_vector {
 using Lanes = uint32_t __attribute__((vector_size(16)));
 
 struct Bitboard {
+    static constexpr bool kTestsPay = true;
+
     static Bitboard of(uint32_t w0, uint32_t w1, uint32_t w2) { return {Lanes{w0, w1, w2, 0}}; }
     static Bitboard none() { return {Lanes{}}; }
     static Bitboard all() { return of(kWordMask, kWordMask, kWordMask); }
@@ -206,37 +208,90 @@ inline Bitboard shifted(const Bitboard& a) {
     return Bitboard{detail::moved_along<kDelta, 1>(a.lanes)} & (kWordMask & ~kGone);
 }
 
-// Sliders and the squares that they pass. Doubling: three rounds cover the eight squares that a ray
-// has at most.
-namespace detail {
 template <int kDirection>
-inline Lanes filled(const Bitboard& sliders, const Bitboard& empty) {
+inline Bitboard sweep(const Bitboard& sliders, const Bitboard& empty) {
     static_assert(kDirection < kRayDirections);
-    constexpr int kDelta = delta_of(kDirection);
-    Lanes pass = (empty & (kWordMask & ~unreachable_ranks(kDirection))).lanes;
-    Lanes x = sliders.lanes;
-    x |= pass & moved_along<kDelta, 1>(x);
-    pass &= moved_along<kDelta, 1>(pass);
-    x |= pass & moved_along<kDelta, 2>(x);
-    pass &= moved_along<kDelta, 2>(pass);
-    x |= pass & moved_along<kDelta, 4>(x);
-    return x;
+    if constexpr (kDirection == DOWN) {
+        // Within a file the borrow of a subtraction runs from a slider to the first piece in its
+        // way; the last square of each file is taken for a piece, so that no borrow leaves it.
+        constexpr uint32_t kEnd = rank_bits(8);
+        const Lanes taken = (empty.lanes ^ Bitboard::all().lanes) | detail::lanes_of(kEnd);
+        const Lanes from = sliders.lanes & ~detail::lanes_of(kEnd);
+        return {taken ^ (taken - (from + from))};
+    } else {
+        // Doubling: three rounds cover the eight squares that a ray has at most.
+        constexpr int kDelta = delta_of(kDirection);
+        Lanes pass = (empty & (kWordMask & ~unreachable_ranks(kDirection))).lanes;
+        Lanes x = sliders.lanes;
+        x |= pass & detail::moved_along<kDelta, 1>(x);
+        pass &= detail::moved_along<kDelta, 1>(pass);
+        x |= pass & detail::moved_along<kDelta, 2>(x);
+        pass &= detail::moved_along<kDelta, 2>(pass);
+        x |= pass & detail::moved_along<kDelta, 4>(x);
+        return {x};
+    }
 }
-}  // namespace detail
 
 template <int kDirection>
 inline Bitboard slide(const Bitboard& sliders, const Bitboard& empty) {
-    return shifted<delta_of(kDirection), unreachable_ranks(kDirection)>(
-        {detail::filled<kDirection>(sliders, empty)});
+    const Bitboard swept = sweep<kDirection>(sliders, empty);
+    if constexpr (kDirection == DOWN) return swept;
+    return shifted<delta_of(kDirection), unreachable_ranks(kDirection)>(swept);
 }
 
-// The sliders' last step and the steppers' only one are one shift.
 template <int kDirection>
-inline Bitboard reach(const Bitboard& sliders, const Bitboard& steppers, const Bitboard& empty,
-                      const Bitboard& mask) {
-    return shifted<delta_of(kDirection), unreachable_ranks(kDirection)>(
-               {detail::filled<kDirection>(sliders, empty) | steppers.lanes}) &
-           mask;
+inline Bitboard land(const Bitboard& swept, const Bitboard& steppers, const Bitboard& mask) {
+    constexpr int kDelta = delta_of(kDirection);
+    constexpr uint32_t kGone = unreachable_ranks(kDirection);
+    if constexpr (kDirection == DOWN) return (swept | shifted<kDelta, kGone>(steppers)) & mask;
+    // The sliders' last step and the steppers' only one are one shift.
+    return shifted<kDelta, kGone>(swept | steppers) & mask;
+}
+
+namespace detail {
+
+struct alignas(16) Words {
+    uint32_t word[4];
+
+    Lanes lanes() const {
+        Lanes out;
+        std::memcpy(&out, word, sizeof(out));
+        return out;
+    }
+};
+
+// For each square the others on its file and its rank, on its diagonals, and above it. The rows
+// from 81 on are empty: Bitboard::none().lowest() is one of them.
+struct Lines {
+    Words orthogonal[128];
+    Words diagonal[128];
+    Words above[128];
+};
+inline constexpr Lines kLines = [] {
+    Lines out{};
+    for (int from = 0; from < kSquares; ++from) {
+        for (int to = 0; to < kSquares; ++to) {
+            const int left = file_of(to) - file_of(from);
+            const int down = rank_of(to) - rank_of(from);
+            const uint32_t bit = 1u << (to % kWordBits);
+            if (from == to) continue;
+            if (left == 0 || down == 0) out.orthogonal[from].word[to / kWordBits] |= bit;
+            if (left == down || left == -down) out.diagonal[from].word[to / kWordBits] |= bit;
+            if (left == 0 && down < 0) out.above[from].word[to / kWordBits] |= bit;
+        }
+    }
+    return out;
+}();
+
+}  // namespace detail
+
+inline bool in_sight(const Bitboard& king, const Bitboard& forward, const Bitboard& orthogonal,
+                     const Bitboard& diagonal) {
+    const int square = king.lowest();
+    return Bitboard{(detail::kLines.orthogonal[square].lanes() & orthogonal.lanes) |
+                    (detail::kLines.diagonal[square].lanes() & diagonal.lanes) |
+                    (detail::kLines.above[square].lanes() & forward.lanes)}
+        .any();
 }
 
 }  // namespace bitboard_vector

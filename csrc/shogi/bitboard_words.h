@@ -7,6 +7,8 @@ namespace keisei::shogi {
 inline namespace bitboard_words {
 
 struct Bitboard {
+    static constexpr bool kTestsPay = false;
+
     KEISEI_HD static constexpr Bitboard of(uint32_t w0, uint32_t w1, uint32_t w2) {
         return {{w0, w1, w2}};
     }
@@ -164,29 +166,42 @@ KEISEI_HD Bitboard slide_up(const Bitboard& sliders, const Bitboard& empty) {
 }  // namespace detail
 
 template <int kDirection>
-KEISEI_HD Bitboard slide(const Bitboard& sliders, const Bitboard& empty) {
+KEISEI_HD Bitboard sweep(const Bitboard& sliders, const Bitboard& empty) {
     static_assert(kDirection < kRayDirections);
     if constexpr (kDirection == UP) {
         return detail::slide_up(sliders, empty);
     } else if constexpr (kDirection == DOWN) {
         return detail::slide_down(sliders, empty);
     } else {
-        return shifted<delta_of(kDirection), unreachable_ranks(kDirection)>(
-            detail::filled<kDirection>(sliders, empty));
+        return detail::filled<kDirection>(sliders, empty);
     }
 }
 
 template <int kDirection>
-KEISEI_HD Bitboard reach(const Bitboard& sliders, const Bitboard& steppers, const Bitboard& empty,
-                         const Bitboard& mask) {
+KEISEI_HD Bitboard slide(const Bitboard& sliders, const Bitboard& empty) {
+    const Bitboard swept = sweep<kDirection>(sliders, empty);
+    if constexpr (kDirection == UP || kDirection == DOWN) {
+        return swept;
+    } else {
+        return shifted<delta_of(kDirection), unreachable_ranks(kDirection)>(swept);
+    }
+}
+
+template <int kDirection>
+KEISEI_HD Bitboard land(const Bitboard& swept, const Bitboard& steppers, const Bitboard& mask) {
     constexpr int kDelta = delta_of(kDirection);
     constexpr uint32_t kGone = unreachable_ranks(kDirection);
     if constexpr (kDirection == UP || kDirection == DOWN) {
-        return (slide<kDirection>(sliders, empty) | shifted<kDelta, kGone>(steppers)) & mask;
+        return (swept | shifted<kDelta, kGone>(steppers)) & mask;
     } else {
         // The sliders' last step and the steppers' only one are one shift.
-        return shifted<kDelta, kGone>(detail::filled<kDirection>(sliders, empty) | steppers) & mask;
+        return shifted<kDelta, kGone>(swept | steppers) & mask;
     }
+}
+
+KEISEI_HD constexpr bool in_sight(const Bitboard&, const Bitboard&, const Bitboard&,
+                                  const Bitboard&) {
+    return true;
 }
 
 }  // namespace bitboard_words

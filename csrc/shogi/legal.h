@@ -81,16 +81,27 @@ KEISEI_HD KingView king_view(const Position& position, const Bitboard& king,
     const Bitboard theirs = without(occupied, position.own);
     const Opponents they = opponents(position, theirs);
     KingView out;
-    for_each_ray([&]<int D>() { out.ray[D] = slide<D>(king, empty); });
+    // Where nothing slides on the king's lines, its neighbours are all that matters of them.
+    const bool watched = in_sight(king, they.forward, they.orthogonal, they.diagonal);
+    if (watched) {
+        for_each_ray([&]<int D>() { out.ray[D] = slide<D>(king, empty); });
+    } else {
+        for_each_ray([&]<int D>() { out.ray[D] = step<D>(king); });
+    }
 
     // The opponent's sliders along a direction as we see it; the king itself stops none of them.
-    const Bitboard through = empty | king;
+    // Where tests pay the king stops them first, as it does everything else that slides.
+    constexpr bool kStopped = Bitboard::kTestsPay;
+    const Bitboard through = kStopped ? empty : empty | king;
     Bitboard danger = Bitboard::none();
     const auto look = [&]<int D>(const Bitboard& forth, const Bitboard& back) {
         const Bitboard there = slide<D>(forth, through);
         const Bitboard here = slide<opposite(D)>(back, through);
         out.line[line_of(D)] = (there & out.ray[opposite(D)]) | (here & out.ray[D]);
         danger = danger | there | here;
+        if (kStopped && watched) {
+            danger = danger | step<D>(there & king) | step<opposite(D)>(here & king);
+        }
     };
     look.template operator()<DOWN>(they.forward, they.orthogonal);
     look.template operator()<LEFT>(they.orthogonal, they.orthogonal);
@@ -130,7 +141,7 @@ KEISEI_HD Bitboard free_along(const KingView& view, const Bitboard& pieces) {
 
 // Whether any piece on the board has a legal move. Promotion never decides that, and a piece that
 // may not stay unpromoted on the last ranks can go there promoted.
-KEISEI_HD_COLD bool has_board_move(const Position& position) {
+KEISEI_FLAT KEISEI_HD_COLD bool has_board_move(const Position& position) {
     const Bitboard occupied = position.occupied();
     const Bitboard empty = ~occupied;
     const Movers mine = movers_among(position, position.own);
@@ -138,9 +149,9 @@ KEISEI_HD_COLD bool has_board_move(const Position& position) {
     const Bitboard targets = without(view.allowed, position.own);
     Bitboard reached = view.king_to;
     for_each_ray([&]<int D>() {
-        reached = reached | reach<D>(free_along<D>(view, sliders<D>(mine)),
-                                     free_along<D>(view, without(steppers<D>(mine), mine.king)),
-                                     empty, targets);
+        reached =
+            reached | land<D>(sweep<D>(free_along<D>(view, sliders<D>(mine)), empty),
+                              free_along<D>(view, without(steppers<D>(mine), mine.king)), targets);
     });
     const Bitboard knights = without(mine.knight, view.all_lines);
     return (reached | (sideways(two_up(knights)) & targets)).any();
@@ -177,21 +188,28 @@ KEISEI_HD Generated for_each_plane(const Position& position, Sink&& sink, Mates&
         return detail::free_along<D>(view, pieces);
     };
 
+    // A rook's sweeps serve its promotions too where no dragon's are among them, and so on.
+    constexpr bool kKeeps = Bitboard::kTestsPay;
+    const bool plain_only = kKeeps && !(mine.horse | mine.dragon).any();
+    Bitboard kept[kKeeps ? kRayDirections : 1];
     for_each_ray([&]<int D>() {
         const Bitboard king_step = view.ray[D] & view.king_to;
         if constexpr (D == UP) {
+            const Bitboard lances = sweep<UP>(free.template operator()<UP>(mine.lance), empty);
+            const Bitboard rooks =
+                sweep<UP>(free.template operator()<UP>(mine.rook | mine.dragon), empty);
             const Bitboard forward_only =
-                reach<UP>(free.template operator()<UP>(mine.lance),
-                          free.template operator()<UP>(mine.pawn), empty, targets & kButLastRank);
-            const Bitboard others = reach<UP>(
-                free.template operator()<UP>(mine.rook | mine.dragon),
-                free.template operator()<UP>(mine.silver | mine.gold | mine.horse), empty, targets);
+                land<UP>(lances, free.template operator()<UP>(mine.pawn), targets & kButLastRank);
+            const Bitboard others = land<UP>(
+                rooks, free.template operator()<UP>(mine.silver | mine.gold | mine.horse), targets);
             sink(static_cast<int>(D), forward_only | others | king_step);
+            if constexpr (kKeeps) kept[D] = lances | rooks;
         } else {
-            const Bitboard reached = reach<D>(
-                free.template operator()<D>(sliders<D>(mine)),
-                free.template operator()<D>(without(steppers<D>(mine), mine.king)), empty, targets);
+            const Bitboard swept = sweep<D>(free.template operator()<D>(sliders<D>(mine)), empty);
+            const Bitboard reached = land<D>(
+                swept, free.template operator()<D>(without(steppers<D>(mine), mine.king)), targets);
             sink(static_cast<int>(D), reached | king_step);
+            if constexpr (kKeeps) kept[D] = swept;
         }
     });
     const Bitboard knights = without(mine.knight, view.all_lines);
@@ -213,10 +231,16 @@ KEISEI_HD Generated for_each_plane(const Position& position, Sink&& sink, Mates&
         if constexpr (kDown) {
             slides = slides & kFarRanks;
             steps = steps & kFarRanks;
+            if (Bitboard::kTestsPay && !(slides | steps).any()) {
+                sink(kPromotionPlane + D, Bitboard::none());
+                return;
+            }
         }
+        const Bitboard swept = !kDown && plain_only
+                                   ? kept[kKeeps ? D : 0]
+                                   : sweep<D>(free.template operator()<D>(slides), empty);
         sink(kPromotionPlane + D,
-             reach<D>(free.template operator()<D>(slides), free.template operator()<D>(steps),
-                      empty, kDown ? targets : far_targets));
+             land<D>(swept, free.template operator()<D>(steps), kDown ? targets : far_targets));
     });
     sink(kPromotionPlane + UP2_LEFT, jumps_left & kFarRanks);
     sink(kPromotionPlane + UP2_RIGHT, jumps_right & kFarRanks);
@@ -257,12 +281,12 @@ KEISEI_HD bool for_each_legal_plane(const Position& position, Sink&& sink) {
 }
 
 // Fills the mask; returns whether the mover is in check.
-KEISEI_HD bool legal_mask(const Position& position, LegalMask& mask) {
+KEISEI_FLAT KEISEI_HD bool legal_mask(const Position& position, LegalMask& mask) {
     return for_each_legal_plane(
         position, [&](int plane, const Bitboard& to) { to.store(mask.word + 3 * plane); });
 }
 
-KEISEI_HD int count_legal(const Position& position) {
+KEISEI_FLAT KEISEI_HD int count_legal(const Position& position) {
     int count = 0;
     for_each_legal_plane(position, [&](int, const Bitboard& to) { count += to.count(); });
     return count;

@@ -176,8 +176,8 @@ inline void side_planes(const Position& position, const Bitboard& occupied, Bitb
         add(along);
     });
     const Bitboard& knights = pieces[KNIGHT - PAWN];
-    const Bitboard left = kOwn ? step<UP2_LEFT>(knights) : opponent_knight_steps_left(knights);
-    const Bitboard right = kOwn ? step<UP2_RIGHT>(knights) : opponent_knight_steps_right(knights);
+    const Bitboard left = kOwn ? step<UP2_LEFT>(knights) : step<LEFT>(two_down(knights));
+    const Bitboard right = kOwn ? step<UP2_RIGHT>(knights) : step<RIGHT>(two_down(knights));
     attacks[KNIGHT - PAWN] = left | right;
     add(left);
     add(right);
