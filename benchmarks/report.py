@@ -208,45 +208,57 @@ def insert(document: str, name: str, text: str) -> str:
     return f"{head}{begin}\n{text}\n{end}{tail}"
 
 
+def _tick(value: float) -> str:
+    factor, prefix = next((p for p in PREFIXES if value >= p[0]), PREFIXES[-1])
+    return f"{value / factor:g} {prefix}".strip()
+
+
 def plot(reports: Sequence[Report], path: Path) -> None:
     """Draw the curves of all reports into one picture: PNG or SVG, as the name says."""
     import matplotlib
 
     matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
+    from matplotlib import pyplot
+    from matplotlib.ticker import FuncFormatter
 
-    figure, axes = plt.subplots(1, 3, figsize=(12, 3.6), layout="constrained")
-    speed, size, network = axes
-    for report in reports:
-        name = report.machine.split(",")[0].split(" @")[0]
-        games = [line for line in report.rows if line.bench == "curves" and line.unit == "plies"]
-        for what in dict.fromkeys(line.what for line in games):
-            chosen = [line for line in games if line.what == what]
-            speed.plot(
-                [c.count for c in chosen], [c.rate for c in chosen], "o-", label=f"{name}: {what}"
-            )
-        kept = [line for line in report.rows if line.bench == "curves" and line.unit == "bytes"]
-        if kept:
-            size.plot([c.count for c in kept], [c.rate / 2**30 for c in kept], "o-", label=name)
-        nets = [
-            line for line in report.rows if line.bench == "curves" and line.unit == "iterations"
-        ]
-        for what in dict.fromkeys(line.what for line in nets):
-            chosen = [line for line in nets if line.what == what]
-            network.plot(
-                [c.count for c in chosen],
-                [c.seconds for c in chosen],
-                "o-",
-                label=f"{name}: {what}",
-            )
-    for axis, x, y in (
-        (speed, "games", "plies / s"),
-        (size, "games", "device memory, GiB"),
-        (network, "weights of the network", "seconds an iteration"),
-    ):
-        axis.set(xscale="log", yscale="log", xlabel=x, ylabel=y)
+    panels = [
+        (x, y, lines)
+        for unit, x, y in CURVES
+        if (lines := list(_lines(reports, unit)))  # a panel for what was measured
+    ]
+    if not panels:
+        raise ValueError("plot: expected rows of curves, got none")
+    figure, axes = pyplot.subplots(
+        1, len(panels), figsize=(4.4 * len(panels), 3.8), layout="constrained", squeeze=False
+    )
+    for axis, (x, y, lines) in zip(axes[0], panels, strict=True):
+        for label, points in lines:
+            axis.plot(*zip(*points, strict=True), "o-", label=label, markersize=4)
+        axis.set(xscale="log", yscale="log", xlabel=x, title=y)
+        for side in (axis.xaxis, axis.yaxis):
+            side.set_major_formatter(FuncFormatter(lambda value, _: _tick(value)))
+        axis.minorticks_off()
+        axis.margins(y=0.15)
         axis.grid(alpha=0.3)
-        if axis.lines:
-            axis.legend(fontsize=7)
+        axis.legend(fontsize=7)
     figure.savefig(path, dpi=110)
-    plt.close(figure)
+    pyplot.close(figure)
+
+
+CURVES = (
+    ("plies", "games", "plies a second"),
+    ("bytes", "games", "memory of the games, bytes"),
+    ("iterations", "weights of the network", "seconds an iteration"),
+)
+
+
+def _lines(reports: Sequence[Report], unit: str) -> Iterable[tuple[str, list[tuple[float, float]]]]:
+    """The curves whose rows are in ``unit``: a label and points each."""
+    for report in reports:
+        rows = [line for line in report.rows if line.bench == "curves" and line.unit == unit]
+        machine = report.machine.split(",")[0]
+        for what in dict.fromkeys(line.what for line in rows):
+            chosen = sorted((line for line in rows if line.what == what), key=lambda r: r.count)
+            value = "seconds" if unit == "iterations" else "rate"
+            points = [(float(line.count), float(getattr(line, value))) for line in chosen]
+            yield f"{machine}: {what}", points
