@@ -184,29 +184,48 @@ def play_uniform(env: ShogiVectorEnv) -> object:
     return env.step(env.sample_uniform())
 
 
+PLIES_A_LAUNCH = 64
+
+
 def random_play(settings: Settings) -> Iterator[Row]:
     """Uniform self-play: choice and whole step of each ply."""
     device = settings.device
+    plies = 4 if settings.small else PLIES_A_LAUNCH
     for games in settings.sizes(*SIZES):
-        plies = 16
-        env = played(games, device)
-        expect_same_games(env, PLIES_OF_PLAY, SEED, "random play")
-        yield row(
-            "random-play",
-            "a launch for the choice and one for the step",
-            games_text(games),
-            time_calls([partial(play_uniform, env)] * plies, device),
-            games,
-            "plies",
-            count=games,
-            bytes_=games * (STEP_BYTES + 81 * 4),
-            ceiling="copy",
-        )
+        yield from _random_play(games, plies, device)
+
+
+def _random_play(games: int, plies: int, device: torch.device) -> Iterator[Row]:
+    env = played(games, device)
+    env.random_play(plies)
+    expect_same_games(env, PLIES_OF_PLAY + plies, SEED, "random play")
+    timing = time_calls([partial(env.random_play, plies)], device)
+    yield row(
+        "random-play",
+        f"{plies} plies a launch",
+        games_text(games),
+        timing,
+        games * plies,
+        "plies",
+        count=games,
+    )
+    yield row(
+        "random-play",
+        "two launches a ply: choice, step",
+        games_text(games),
+        time_calls([partial(play_uniform, env)] * 16, device),
+        games,
+        "plies",
+        count=games,
+        bytes_=games * (STEP_BYTES + 81 * 4),
+        ceiling="copy",
+    )
 
 
 PLANE_FORMS = (
     (torch.bfloat16, True),
     (torch.float32, False),
+    (torch.uint8, False),
 )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -105,41 +104,30 @@ def gae(settings: Settings) -> Iterator[Row]:
             )  # fmt: skip
             yield ours
             if settings.compare and form == "zero_sum":
-                yield from _gae_peers(ours, data[:2], form, device)
+                yield from _gae_peers(ours, data, form, device)
 
 
 def _gae_peers(
     ours: Row, data: list[Rollout], form: ops.GaeForm, device: torch.device
 ) -> Iterator[Row]:
     compiled = torch.compile(plain.gae_step, dynamic=False)
-    for by, body, note in (
-        ("torch", plain.gae_step, "a loop over time"),
-        ("torch.compile", compiled, "a loop over a compiled step"),
-    ):
 
-        def make(body: plain.Body = body) -> list[Call]:
-            expect_gae(plain.gae(*data[0], GAMMA, LAMBDA, form, body), data[0], form)
-            return [partial(plain.gae, *one, GAMMA, LAMBDA, form, body) for one in data]
+    def calls_of(function: Callable[..., tuple[Tensor, Tensor]]) -> list[Call]:
+        expect_gae(function(*data[0], GAMMA, LAMBDA, form), data[0], form)
+        return [partial(function, *one, GAMMA, LAMBDA, form) for one in data]
 
-        yield peer(ours, by, make, device, note=note)
-
-    doubling = torch.compile(plain.gae_doubling, dynamic=False)
-
-    def triton_scan(*arguments: Any) -> tuple[Tensor, Tensor]:
+    def scan() -> list[Call]:
         from benchmarks import triton_gae
 
-        return triton_gae.gae(*arguments)
+        return calls_of(triton_gae.gae)
 
-    for by, whole, note in (
-        ("torch.compile", doubling, "steps joined over 1, 2, 4, ... rows"),
-        ("Triton", triton_scan, "an associative scan in one kernel"),
-    ):
-
-        def make_whole(whole: Callable[..., tuple[Tensor, Tensor]] = whole) -> list[Call]:
-            expect_gae(whole(*data[0], GAMMA, LAMBDA, form), data[0], form)
-            return [partial(whole, *one, GAMMA, LAMBDA, form) for one in data]
-
-        yield peer(ours, by, make_whole, device, note=note)
+    loop = partial(calls_of, plain.gae)
+    compiled_loop = partial(calls_of, partial(plain.gae, body=compiled))
+    yield peer(ours, "torch", loop, device, note="a loop over time")
+    yield peer(ours, "torch.compile", compiled_loop, device, note="a loop over a compiled step")
+    doubling = partial(calls_of, torch.compile(plain.gae_doubling, dynamic=False))
+    yield peer(ours, "torch.compile", doubling, device, note="steps joined over 1, 2, 4, ... rows")
+    yield peer(ours, "Triton", scan, device, note="an associative scan, block sizes tuned")
 
 
 def sampling(settings: Settings) -> Iterator[Row]:
@@ -184,7 +172,10 @@ def expect_sample(found: tuple[Tensor, Tensor, Tensor], logits: Tensor, mask: Te
 def _sampling_peers(
     ours: Row, many: list[Tensor], mask: Tensor, device: torch.device
 ) -> Iterator[Row]:
-    forms = (("torch", plain.masked_sample), ("torch.compile", torch.compile(plain.masked_sample)))
+    forms = (
+        ("torch", plain.masked_sample),
+        ("torch.compile", torch.compile(plain.masked_sample, dynamic=False)),
+    )
     for by, form in forms:
 
         def make(form: Callable[..., tuple[Tensor, Tensor, Tensor]] = form) -> list[Call]:

@@ -173,7 +173,7 @@ def heading(report: Report) -> str:
     """One paragraph: where the figures come from."""
     cuda = "" if report.cuda == "none" else f", CUDA {report.cuda}"
     ceilings = ", ".join(
-        f"{name} {scaled(value, 'FLOP/s' if name == 'matmul' else 'B/s')}"
+        f"{name} {scaled(value, 'FLOP/s' if 'matmul' in name else 'B/s')}"
         for name, value in report.ceilings.items()
     )
     return (

@@ -1,10 +1,11 @@
-"""A Triton scan of advantages over time: what ``ops.gae`` is compared with, on CUDA only.
+"""Generalised advantage estimation as a Triton scan over time: a peer of ``keisei.ops.gae``.
 
-The usual form of a fast GAE: one kernel, the affine steps of a block of time joined by
-``tl.associative_scan``, blocks of time one after another from the last, a few games a program.
+Needs Triton and a GPU: imported only there.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import torch
 import triton
@@ -13,44 +14,71 @@ from torch import Tensor
 
 from keisei import ops
 
-TIME_BLOCK = 64
-GAMES_BLOCK = 32
+_MOVE_LIMIT = tl.constexpr(ops.MOVE_LIMIT)
 
 
-@triton.jit
-def _join(later_base, later_link, base, link):
-    return base + link * later_base, link * later_link
+def _after(slope_a: Any, offset_a: Any, slope_b: Any, offset_b: Any) -> Any:
+    """The map of step b after that of the later steps a."""
+    return slope_a * slope_b, offset_b + slope_b * offset_a
 
 
-@triton.jit
-def _gae_kernel(
-    values, rewards, ending, valid, advantages, returns, steps, games, to_next, lam,
-    move_limit: tl.constexpr, blocks: tl.constexpr, time: tl.constexpr, width: tl.constexpr,
-):  # fmt: skip
-    game = tl.program_id(0).to(tl.int64) * width + tl.arange(0, width)[None, :]
-    carried = tl.zeros((1, width), tl.float32)
-    for block in range(blocks):
-        first = (blocks - 1 - block) * time
-        row = tl.arange(0, time)[:, None]
-        inside = (first + row < steps) & (game < games)
-        at = (first + row).to(tl.int64) * games + game
-        value = tl.load(values + at, inside, 0.0)
-        next_value = tl.load(values + at + games, inside, 0.0)
-        end = tl.load(ending + at, inside, 0)
-        moved = tl.load(valid + at, inside, 0) != 0
-        next_moved = tl.load(valid + at + games, inside & (first + row + 1 < steps), 0) != 0
-        reward = tl.load(rewards + at, inside, 0.0)
-        worth = (end == 0) | (end == move_limit)
-        base = reward + tl.where(worth, to_next * next_value, 0.0) - value
-        link = tl.where((end == 0) & next_moved & moved, to_next * lam, 0.0)
-        # Rows past the end hand on what is carried, which is 0 there.
-        link = tl.where(inside, link, 1.0)
-        base = tl.where(inside & moved, base, 0.0)
-        base, link = tl.associative_scan((base, link), 0, _join, reverse=True)
-        advantage = base + link * carried
-        carried = tl.sum(tl.where(row == 0, advantage, 0.0), 0, keep_dims=True)
-        tl.store(advantages + at, advantage, inside)
-        tl.store(returns + at, tl.where(moved, advantage + value, 0.0), inside)
+_combine = triton.jit(_after)
+
+
+def _scan(
+    values: Any,
+    rewards: Any,
+    ending: Any,
+    valid: Any,
+    advantages: Any,
+    returns: Any,
+    steps: Any,
+    games: Any,
+    bootstrap: Any,
+    chain: Any,
+    block_t: tl.constexpr,
+    block_n: tl.constexpr,
+) -> None:
+    n = tl.program_id(0) * block_n + tl.arange(0, block_n)
+    row = tl.arange(0, block_t)
+    later = tl.zeros((block_n,), tl.float32)
+    for chunk in range(tl.cdiv(steps, block_t) - 1, -1, -1):
+        t = chunk * block_t + row
+        inside = (t < steps)[:, None] & (n < games)[None, :]
+        at = t.to(tl.int64)[:, None] * games + n[None, :]
+        end = tl.load(ending + at, inside, other=1)
+        ok = tl.load(valid + at, inside, other=0) != 0
+        value = tl.load(values + at, inside, other=0.0)
+        following = tl.load(values + at + games, inside, other=0.0)
+        worth = (end == 0) | (end == _MOVE_LIMIT)
+        delta = tl.load(rewards + at, inside, other=0.0) - value
+        delta += tl.where(worth, bootstrap * following, 0.0)
+        slope = tl.where(ok & (end == 0), chain, 0.0)
+        # Rows past the end of the rollout pass on what comes later, which is nothing.
+        slope = tl.where((t < steps)[:, None], slope, 1.0)
+        delta = tl.where(ok, delta, 0.0)
+        slope, delta = tl.associative_scan((slope, delta), 0, _combine, reverse=True)
+        found = delta + slope * later[None, :]
+        tl.store(advantages + at, found, inside)
+        tl.store(returns + at, found + value, inside)
+        later = tl.sum(tl.where((row == 0)[:, None], found, 0.0), 0)
+
+
+_kernel = triton.autotune(
+    configs=[
+        triton.Config({"block_t": block_t, "block_n": block_n}, num_warps=warps)
+        for block_t, block_n, warps in (
+            (16, 32, 1),
+            (16, 64, 2),
+            (16, 128, 4),
+            (32, 32, 2),
+            (32, 64, 4),
+            (64, 16, 4),
+            (64, 32, 4),
+        )
+    ],
+    key=["steps", "games"],
+)(triton.jit(_scan))
 
 
 def gae(
@@ -62,13 +90,24 @@ def gae(
     lam: float,
     form: ops.GaeForm,
 ) -> tuple[Tensor, Tensor]:
-    """``ops.gae`` for ``zero_sum`` and ``single``."""
+    """``ops.gae`` for ``zero_sum`` and ``single``; block sizes are tuned at the first call."""
     steps, games = rewards.shape
+    sign = -1.0 if form == "zero_sum" else 1.0
     advantages, returns = torch.empty_like(rewards), torch.empty_like(rewards)
-    _gae_kernel[(triton.cdiv(games, GAMES_BLOCK),)](
-        values, rewards, ending, valid.view(torch.uint8), advantages, returns, steps, games,
-        -gamma if form == "zero_sum" else gamma, lam,
-        move_limit=ops.MOVE_LIMIT, blocks=triton.cdiv(steps, TIME_BLOCK), time=TIME_BLOCK,
-        width=GAMES_BLOCK,
-    )  # fmt: skip
+
+    def grid(meta: dict[str, int]) -> tuple[int]:
+        return (triton.cdiv(games, meta["block_n"]),)
+
+    _kernel[grid](
+        values,
+        rewards,
+        ending,
+        valid.view(torch.uint8),
+        advantages,
+        returns,
+        steps,
+        games,
+        sign * gamma,
+        sign * gamma * lam,
+    )
     return advantages, returns
