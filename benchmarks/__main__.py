@@ -29,6 +29,7 @@ ENTRIES = {
     "masks": Entry(games.masks),
     "step": Entry(games.step),
     "random-play": Entry(games.random_play),
+    "perft": Entry(games.perft),
     "planes": Entry(games.planes),
     "memory": Entry(games.memory),
     "gae": Entry(learning.gae),

@@ -222,6 +222,41 @@ def _random_play(games: int, plies: int, device: torch.device) -> Iterator[Row]:
     )
 
 
+LEAVES = {
+    3: 25_470,
+    4: 719_731,
+    5: 19_861_490,
+    6: 547_581_517,
+    7: 15_086_269_607,
+    8: 416_062_133_009,
+}
+"""Move sequences from the start position, agreed by six independent programs."""
+
+
+def perft(settings: Settings) -> Iterator[Row]:
+    """Leaves counted from the start position."""
+    device = settings.device
+    depths = (3,) if settings.small else (5, 6, 7, 8) if device.type == "cuda" else (4, 5)
+    sfen = keisei.Position().sfen()
+    for depth in depths:
+        found: list[int] = []
+
+        def count(depth: int = depth, found: list[int] = found) -> None:
+            found.append(keisei.perft(sfen, depth, device))
+
+        seconds = clock(count, device)
+        timing = Timing(seconds, seconds, seconds)
+        if seconds < 2:
+            # The work is cut as it goes, which waits for the device: no graph.
+            timing = time_calls([count], device, graph=False, runs=3, least=0.0)
+        right = LEAVES[depth]
+        expect(set(found) == {right}, f"perft({depth}): expected {right}, got {found}")
+        yield row(
+            "perft", "start position", f"depth {depth}", timing, count, "leaves", count=depth,
+            note=f"{right:,} leaves",
+        )  # fmt: skip
+
+
 PLANE_FORMS = (
     (torch.bfloat16, True),
     (torch.float32, False),
