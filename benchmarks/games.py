@@ -252,7 +252,7 @@ def perft(settings: Settings) -> Iterator[Row]:
         right = LEAVES[depth]
         expect(set(found) == {right}, f"perft({depth}): expected {right}, got {found}")
         yield row(
-            "perft", "start position", f"depth {depth}", timing, count, "leaves", count=depth,
+            "perft", "start position", f"depth {depth}", timing, right, "leaves", count=depth,
             note=f"{right:,} leaves",
         )  # fmt: skip
 
