@@ -84,7 +84,7 @@ def masks(settings: Settings) -> Iterator[Row]:
                 "positions",
                 count=games,
                 bytes_=size,
-                ceiling="write",
+                ceiling="copy",
             )
 
 
