@@ -208,3 +208,25 @@ def test_the_program_writes_json_and_names_what_failed(tmp_path, monkeypatch, ca
     assert [line.what for line in kept.rows] == ["right", "failed", "x"]
     assert "WrongResultError: wrong" in kept.rows[1].note
     assert "failed: masks" in capsys.readouterr().err
+
+
+def test_curves_are_drawn(tmp_path):
+    pytest.importorskip("matplotlib")
+    made = make_report()
+    with pytest.raises(ValueError, match="expected rows of curves"):
+        report.plot([made], tmp_path / "none.svg")
+    for count, rate in ((1024, 1e9), (4096, 2e9)):
+        made.add(Row("curves", "step", "", rate, "plies", 1.0, count=count))
+    report.plot([made], tmp_path / "curves.svg")
+    assert (tmp_path / "curves.svg").read_text().startswith("<?xml")
+
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "performance.md"
+
+
+def test_tables_of_the_documentation_are_those_of_its_figures():
+    text = DOCUMENT.read_text()
+    for name in re.findall(r"<!-- begin (\S+) -->", text):
+        kept = DOCUMENT.with_name("performance") / name
+        shown = report.insert(text, name, report.tables(report.Report.read(kept)))
+        assert shown == text, f"python -m benchmarks table {kept} --into {DOCUMENT}"
