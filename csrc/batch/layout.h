@@ -8,6 +8,7 @@ namespace keisei::batch {
 
 using shogi::kMaskWords;
 using shogi::kPositionWords;
+constexpr int kFirstHandWord = 15;  // of a packed position: hand[0]
 
 // Packed positions in either layout.
 struct PositionsView {

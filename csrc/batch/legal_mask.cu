@@ -1,4 +1,4 @@
-#include "batch/game_block.cuh"
+#include "batch/game_warp.cuh"
 #include "batch/legal_mask.h"
 #include "batch/step_game.h"
 
@@ -10,19 +10,13 @@ constexpr int kThreadsAnSm = 512;  // 128 registers each
 
 __global__ void __launch_bounds__(kThreads, kThreadsAnSm / kThreads)
     legal_mask_kernel(const LegalMaskArgs args) {
-    __shared__ GameBlock<kThreads> block;
-    block.begin();
-    const int64_t first = block.first();
-    const int64_t game = first + threadIdx.x;
-    int doubtful = -1;
+    __shared__ GameRows<kThreads> rows;
+    const int64_t game = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x;
     if (game < args.games) {
-        doubtful =
-            next_moves(load_position(args.positions, game), block.row()).generated.doubtful_drop;
+        const NextMoves next = next_moves(load_position(args.positions, game), rows.row());
+        settle(next, rows.row(), [&] { return load_position(args.positions, game); });
     }
-    block.settle(
-        0, doubtful, [&](int thread) { return load_position(args.positions, first + thread); },
-        [&](int thread, int square) { forbid_pawn_drop(block.row(thread), square); });
-    block.flush(args.mask, args.games);
+    rows.flush(args.mask, args.games);
 }
 
 }  // namespace

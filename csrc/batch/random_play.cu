@@ -1,4 +1,4 @@
-#include "batch/game_block.cuh"
+#include "batch/game_warp.cuh"
 #include "batch/random_play.h"
 #include "batch/step_game.h"
 #include "batch/uniform_sample.h"
@@ -15,14 +15,14 @@ constexpr int kWordsPerGroup = kMaskWords / kGroups;
 constexpr int kPlanesPerGroup = shogi::kPlanes / kGroups;
 
 struct PlayBlock {
-    GameBlock<kThreads> games;
-    uint32_t positions[kPositionWords][kThreads];
+    GameRows<kThreads> rows;
+    int32_t positions[kPositionWords][kThreads];
     uint16_t up_to[kGroups][kThreads];  // legal labels in the groups up to and with this one
     int tally[kTallyCells];
 };
 
 __device__ void count_groups(PlayBlock& block) {
-    const uint32_t* const row = block.games.row();
+    const uint32_t* const row = block.rows.row();
     uint32_t count = 0;
 #pragma unroll 1
     for (int g = 0; g < kGroups; ++g) {
@@ -67,18 +67,17 @@ __global__ void __launch_bounds__(kThreads, kThreadsAnSm / kThreads)
     random_play_kernel(const RandomPlayArgs args) {
     extern __shared__ __align__(16) unsigned char shared[];
     PlayBlock& block = *reinterpret_cast<PlayBlock*>(shared);
-    GameBlock<kThreads>& games = block.games;
     const State& state = args.state;
     const int thread = static_cast<int>(threadIdx.x);
-    const int64_t game = games.first() + thread;
+    const int64_t game = static_cast<int64_t>(blockIdx.x) * kThreads + thread;
     const bool inside = game < state.games;
-    uint32_t* const row = games.row();
-    auto* const staged = reinterpret_cast<int32_t*>(&block.positions[0][0]);
+    uint32_t* const row = block.rows.row();
+    int32_t* const staged = &block.positions[0][0];
     const PositionsView stage{staged, 1, kThreads};
 
     if (thread < kTallyCells) block.tally[thread] = 0;
-    games.begin();
-    games.load(state.mask, state.games);
+    __syncthreads();
+    block.rows.load(state.mask, state.games);
     int32_t clock = 0, ply = 0;
     uint32_t runs = 0;
     bool pending = false;
@@ -95,50 +94,46 @@ __global__ void __launch_bounds__(kThreads, kThreadsAnSm / kThreads)
     int moves = 0;
 #pragma unroll 1
     for (int32_t round = 0; round < args.plies; ++round) {
-        bool begins = inside && pending;
+        bool begins = pending;
         // A position without a legal move, which no game of ours is left in, stays as it is.
         const uint32_t count = inside ? block.up_to[kGroups - 1][thread] : 0;
-        const bool plays = !pending && count > 0;
-        Moved moved{};
-        NextMoves next{{false, -1}, false};
-        if (plays) {
+        if (pending) {
+            clock = state.next_clock(clock);
+            pending = false;
+        } else if (count > 0) {
             const int label = nth_label(
                 block, row, uniform_choice(args.seed, state.first_game + game, clock, count));
             shogi::Position position = load_position(stage, thread);
-            moved = make_move(state, game, clock, ply, runs, label, position);
+            const Moved moved = make_move(state, game, clock, ply, runs, label, position);
             store_position(staged, 1, kThreads, thread, position);
             uint32_t total = 0;
-            next = next_moves(position, row, [&](int plane, const shogi::Bitboard& to) {
-                total += static_cast<uint32_t>(to.count());
-                if (plane % kPlanesPerGroup == kPlanesPerGroup - 1) {
-                    block.up_to[plane / kPlanesPerGroup][thread] = static_cast<uint16_t>(total);
-                }
-            });
-            ++moves;
-        }
-        games.settle(
-            round, next.generated.doubtful_drop, [&](int of) { return load_position(stage, of); },
-            [&](int of, int square) {
-                forbid_pawn_drop(games.row(of), square);
+            const NextMoves next =
+                next_moves(position, row, [&](int plane, const shogi::Bitboard& to) {
+                    total += static_cast<uint32_t>(to.count());
+                    if (plane % kPlanesPerGroup == kPlanesPerGroup - 1) {
+                        block.up_to[plane / kPlanesPerGroup][thread] = static_cast<uint16_t>(total);
+                    }
+                });
+            if (settle(next, row, [&] { return load_position(stage, thread); })) {
                 for (int g = shogi::kDropPlane / kPlanesPerGroup; g < kGroups; ++g) {
-                    --block.up_to[g][of];
+                    --block.up_to[g][thread];
                 }
-            });
-        if (pending) clock = state.next_clock(clock);
-        pending = false;
-        if (plays) {
-            clock = moved.clock;
-            const Judged judged = judge_move(state, moved, next, row);
+            }
+            const Judged judged = judge_move(state, game, moved, next, row);
+            block.positions[kFirstHandWord][thread] = static_cast<int32_t>(judged.hand);
+            ++moves;
             if (judged.over()) {
                 atomicAdd(&block.tally[static_cast<int>(judged.verdict.ending)], 1);
             }
             begins = judged.begins_anew();
             pending = judged.truncated();
+            clock = moved.clock;
             ply = moved.ply;
             runs = judged.runs;
         }
-        games.begin_games(state, begins, game, clock, [&](int of, int w, int32_t value) {
-            block.positions[w][of] = static_cast<uint32_t>(value);
+        __syncwarp();
+        block.rows.begin_games(state, begins, clock, [&](int of, int w, int32_t value) {
+            block.positions[w][of] = value;
         });
         if (begins) {
             ply = 0;
@@ -154,8 +149,9 @@ __global__ void __launch_bounds__(kThreads, kThreadsAnSm / kThreads)
         state.progress_of(CHECK_RUNS, game) = static_cast<int32_t>(runs);
         state.progress_of(PENDING, game) = pending ? 1 : 0;
     }
+    block.rows.flush(state.mask, state.games);
     atomicAdd(&block.tally[0], moves);
-    games.flush(state.mask, state.games);
+    __syncthreads();
     if (thread < kTallyCells && block.tally[thread] != 0) {
         atomicAdd(reinterpret_cast<unsigned long long*>(args.tally + thread),
                   static_cast<unsigned long long>(block.tally[thread]));

@@ -1,4 +1,4 @@
-#include "batch/game_block.cuh"
+#include "batch/game_warp.cuh"
 #include "batch/reset.h"
 
 namespace keisei::batch {
@@ -7,15 +7,16 @@ namespace {
 constexpr int kThreads = 128;
 
 __global__ void __launch_bounds__(kThreads) reset_kernel(const ResetArgs args) {
-    __shared__ GameBlock<kThreads> block;
+    __shared__ GameRows<kThreads> rows;
     const State& state = args.state;
-    const int64_t game = block.first() + threadIdx.x;
+    const int64_t first = static_cast<int64_t>(blockIdx.x) * kThreads;
+    const int64_t game = first + threadIdx.x;
     const bool inside = game < state.games;
-    block.begin_games(state, inside, game, inside ? state.progress_of(CLOCK, game) : 0,
-                      [&](int thread, int w, int32_t value) {
-                          state.positions[w * state.games + block.first() + thread] = value;
-                      });
-    block.flush(state.mask, state.games);
+    rows.begin_games(state, inside, inside ? state.progress_of(CLOCK, game) : 0,
+                     [&](int thread, int w, int32_t value) {
+                         state.positions[w * state.games + first + thread] = value;
+                     });
+    rows.flush(state.mask, state.games);
 }
 
 }  // namespace

@@ -42,7 +42,13 @@ struct Recurrence {
     int plies_since_first;
 };
 
+KEISEI_HD uint16_t& bucket_of(const State& state, int64_t game, uint64_t key) {
+    return state.buckets[game * state.bucket_count +
+                         static_cast<int64_t>((key >> 48) & (state.bucket_count - 1))];
+}
+
 // Enters the key of a game's new position into its history and says where it occurred before.
+// `first` is what its bucket holds: asked for beforehand, so that the answer is there in time.
 //
 // A row of the history holds the low 48 bits of a key and, below them, the row before it in its
 // chain; the high 16 bits chose the bucket, so 57 bits decide at 512 buckets. Nothing is cleared
@@ -50,12 +56,9 @@ struct Recurrence {
 // grow older along a chain. So a bucket or a link that an earlier game left behind either ends the
 // chain at once or leads into another chain, whose keys do not match.
 KEISEI_HD Recurrence record_key(const State& state, int64_t game, int32_t clock, int32_t ply,
-                                uint64_t key) {
+                                uint64_t key, int32_t first) {
     const int32_t rows = state.rows();
     const int32_t row = clock % rows;
-    uint16_t& newest = state.buckets[game * state.bucket_count +
-                                     static_cast<int64_t>((key >> 48) & (state.bucket_count - 1))];
-    const int32_t first = newest;
     const uint64_t kept = key << 16;
     Recurrence out{0, 0};
     int32_t at = first;
@@ -73,7 +76,7 @@ KEISEI_HD Recurrence record_key(const State& state, int64_t game, int32_t clock,
     }
     state.history[row * state.games + game] =
         static_cast<int64_t>(kept | static_cast<uint64_t>(first));
-    newest = static_cast<uint16_t>(row);
+    bucket_of(state, game, key) = static_cast<uint16_t>(row);
     return out;
 }
 
@@ -86,7 +89,8 @@ KEISEI_HD void begin_progress(const State& state, int64_t game, int32_t clock,
     state.progress_of(CLOCK, game) = clock;
     state.progress_of(CHECK_RUNS, game) = 0;
     state.progress_of(PENDING, game) = 0;
-    record_key(state, game, clock, 0, shogi::key(start));
+    const uint64_t key = shogi::key(start);
+    record_key(state, game, clock, 0, key, bucket_of(state, game, key));
 }
 
 // Begins a new game in a slot at the given clock. `mask` receives the 81 words of its legal mask.

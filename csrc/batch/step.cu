@@ -1,4 +1,4 @@
-#include "batch/game_block.cuh"
+#include "batch/game_warp.cuh"
 #include "batch/step.h"
 #include "batch/step_game.h"
 
@@ -16,32 +16,42 @@ __device__ void fold_error(int64_t* cell, int64_t code) {
 
 __global__ void __launch_bounds__(kThreads, kThreadsAnSm / kThreads)
     step_kernel(const StepArgs args) {
-    __shared__ GameBlock<kThreads> block;
-    block.begin();
+    __shared__ GameRows<kThreads> rows;
     const State& state = args.state;
-    const int64_t first = block.first();
+    const int64_t first = static_cast<int64_t>(blockIdx.x) * kThreads;
     const int64_t game = first + threadIdx.x;
-    uint32_t* const row = block.row();
-    bool moves = false;
+    uint32_t* const row = rows.row();
     bool begins = false;
-    Moved moved{};
-    NextMoves next{{false, -1}, false};
+    int32_t clock = 0;
     if (game < state.games) {
+        // Everything that may be needed is asked for at once; only the mask has to wait for the
+        // label.
         const int64_t label = args.actions[game];
-        moved.clock = state.progress_of(CLOCK, game);
+        const PositionsView positions{state.positions, 1, state.games};
+        shogi::Position position = load_position(positions, game);
+        clock = state.progress_of(CLOCK, game);
+        const int32_t ply = state.progress_of(PLY, game);
+        const auto runs = static_cast<uint32_t>(state.progress_of(CHECK_RUNS, game));
         begins = state.progress_of(PENDING, game) != 0;
-        moves = !begins && is_allowed(state.mask_row(game), label);
-        if (moves) {
-            shogi::Position position = load_position({state.positions, 1, state.games}, game);
-            moved = make_move(state, game, moved.clock, state.progress_of(PLY, game),
-                              static_cast<uint32_t>(state.progress_of(CHECK_RUNS, game)),
-                              static_cast<int>(label), position);
+        if (!begins && is_allowed(state.mask_row(game), label)) {
+            const Moved moved =
+                make_move(state, game, clock, ply, runs, static_cast<int>(label), position);
             store_position(state.positions, 1, state.games, game, position);
-            next = next_moves(position, row);
+            const NextMoves next = next_moves(position, row);
+            settle(next, row, [&] { return load_position(positions, game); });
+            const Judged judged = judge_move(state, game, moved, next, row);
+            write_result(args, game, moved, judged);
+            clock = moved.clock;
+            begins = judged.begins_anew();
+            if (!begins) {
+                state.positions[kFirstHandWord * state.games + game] =
+                    static_cast<int32_t>(judged.hand);
+                store_progress(state, game, moved, judged);
+            }
         } else {
             write_idle(args, game);
             if (begins) {
-                moved.clock = state.next_clock(moved.clock);
+                clock = state.next_clock(clock);
             } else {
                 fold_error(args.error, error_code(game, label));
 #pragma unroll 1
@@ -49,22 +59,11 @@ __global__ void __launch_bounds__(kThreads, kThreadsAnSm / kThreads)
             }
         }
     }
-    block.settle(
-        0, next.generated.doubtful_drop,
-        [&](int thread) {
-            return load_position({state.positions, 1, state.games}, first + thread);
-        },
-        [&](int thread, int square) { forbid_pawn_drop(block.row(thread), square); });
-    if (moves) {
-        const Judged judged = judge_move(state, moved, next, row);
-        write_result(args, game, moved, judged);
-        begins = judged.begins_anew();
-        if (!begins) store_progress(state, game, moved, judged);
-    }
-    block.begin_games(state, begins, game, moved.clock, [&](int thread, int w, int32_t value) {
+    __syncwarp();
+    rows.begin_games(state, begins, clock, [&](int thread, int w, int32_t value) {
         state.positions[w * state.games + first + thread] = value;
     });
-    block.flush(state.mask, state.games);
+    rows.flush(state.mask, state.games);
 }
 
 __global__ void __launch_bounds__(kThreads) check_actions_kernel(const StepArgs args) {

@@ -1,5 +1,5 @@
 // One step of one game: the same functions on the CPU and the GPU. A step has three parts, so that
-// a kernel can settle doubtful pawn drops for a whole block between the second and the third.
+// a kernel can put positions away between the first and the second and need not keep them.
 #pragma once
 
 #include "batch/state.h"
@@ -22,11 +22,13 @@ struct Moved {
     int32_t clock;
     int32_t ply;
     uint32_t runs;  // of checks before the move, as in `progress`
-    Recurrence seen;
+    uint64_t key;
+    int32_t newest;    // what the key's bucket holds
+    uint32_t hand;     // hand[0] of the new position
     bool may_declare;  // unless in check
 };
 
-// First part: plays a legal label, changing `position`, and enters the new one into the history.
+// First part: plays a legal label, changing `position`, whose occurrence is left open.
 KEISEI_HD Moved make_move(const State& state, int64_t game, int32_t clock, int32_t ply,
                           uint32_t runs, int label, shogi::Position& position) {
     position = shogi::apply(position, label);
@@ -34,9 +36,10 @@ KEISEI_HD Moved make_move(const State& state, int64_t game, int32_t clock, int32
     out.clock = state.next_clock(clock);
     out.ply = ply + 1;
     out.runs = runs;
-    out.seen = record_key(state, game, out.clock, out.ply, shogi::key(position));
+    out.key = shogi::key(position);
+    out.newest = bucket_of(state, game, out.key);
+    out.hand = position.hand[0];
     out.may_declare = shogi::can_declare(position, false);
-    position = shogi::with_occurrence(position, out.seen.times_before);
     return out;
 }
 
@@ -66,25 +69,34 @@ KEISEI_HD NextMoves next_moves(const shogi::Position& position, uint32_t* row) {
     return next_moves(position, row, [](int, const shogi::Bitboard&) {});
 }
 
-// Takes a pawn drop on a square out of a row.
-KEISEI_HD void forbid_pawn_drop(uint32_t* row, int square) {
+// Takes the doubtful pawn drop out of a row if it mates; `position()` gives the position again.
+// Returns whether it did.
+template <typename PositionAgain>
+KEISEI_HD bool settle(const NextMoves& next, uint32_t* row, PositionAgain&& position) {
+    const int square = next.generated.doubtful_drop;
+    if (square < 0 || !shogi::pawn_drop_mates(position(), square)) return false;
     const int w = square / shogi::kWordBits;
     row[3 * shogi::kDropPlane + w] &= ~(1u << (square - w * shogi::kWordBits));
+    return true;
 }
 
 // What the move was worth, and the state after it, whichever way the game goes on.
 struct Judged {
     shogi::Verdict verdict;
     uint32_t runs;
+    uint32_t hand;  // hand[0] of the new position with its occurrence
 
     KEISEI_HD bool over() const { return verdict.ending != shogi::Ending::none; }
     KEISEI_HD bool truncated() const { return verdict.ending == shogi::Ending::move_limit; }
     KEISEI_HD bool begins_anew() const { return over() && !truncated(); }
 };
 
-// Third part: judges the new position. `row` holds its settled legal moves.
-KEISEI_HD Judged judge_move(const State& state, const Moved& moved, const NextMoves& next,
-                            const uint32_t* row) {
+// Third part: enters the new position into the history and judges it. `row` holds its settled legal
+// moves.
+KEISEI_HD Judged judge_move(const State& state, int64_t game, const Moved& moved,
+                            const NextMoves& next, const uint32_t* row) {
+    const Recurrence seen =
+        record_key(state, game, moved.clock, moved.ply, moved.key, moved.newest);
     constexpr int kPawns = 3 * shogi::kDropPlane;
     const bool any = next.any || (row[kPawns] | row[kPawns + 1] | row[kPawns + 2]) != 0;
     const bool in_check = next.generated.in_check;
@@ -92,8 +104,9 @@ KEISEI_HD Judged judge_move(const State& state, const Moved& moved, const NextMo
         shogi::CheckRuns{static_cast<int>(moved.runs & 0xffffu), static_cast<int>(moved.runs >> 16)}
             .after_move(in_check);
     Judged out;
-    out.verdict = shogi::judge({any, moved.may_declare && !in_check, moved.seen.times_before,
-                                moved.seen.plies_since_first, checks, moved.ply, state.max_plies});
+    out.verdict = shogi::judge({any, moved.may_declare && !in_check, seen.times_before,
+                                seen.plies_since_first, checks, moved.ply, state.max_plies});
+    out.hand = shogi::with_occurrence(moved.hand, seen.times_before);
     out.runs = static_cast<uint32_t>(checks.mover & 0xffff) |
                (static_cast<uint32_t>(checks.opponent & 0xffff) << 16);
     return out;
@@ -138,14 +151,12 @@ inline Played play_move(const State& state, int64_t game, int label) {
         make_move(state, game, state.progress_of(CLOCK, game), state.progress_of(PLY, game),
                   static_cast<uint32_t>(state.progress_of(CHECK_RUNS, game)), label, position);
     const NextMoves next = next_moves(position, row);
-    const int doubtful = next.generated.doubtful_drop;
-    if (doubtful >= 0 && shogi::pawn_drop_mates(position, doubtful)) {
-        forbid_pawn_drop(row, doubtful);
-    }
-    out.judged = judge_move(state, out.moved, next, row);
+    settle(next, row, [&] { return position; });
+    out.judged = judge_move(state, game, out.moved, next, row);
     if (out.judged.begins_anew()) {
         begin_game(state, game, out.moved.clock, row);
     } else {
+        position.hand[0] = out.judged.hand;
         store_position(state.positions, 1, state.games, game, position);
         store_progress(state, game, out.moved, out.judged);
     }

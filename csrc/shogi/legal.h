@@ -34,6 +34,7 @@ struct KingView {
     Bitboard line[4];    // squares that both the king and an opponent's slider on this line see
     Bitboard all_lines;  // the four together; no square is on two of them
     Bitboard allowed;    // where other pieces may land: all, capture-or-block, none
+    Bitboard ring;       // the squares around the king
     Bitboard king_to;    // where the king may go
     bool in_check;
 };
@@ -117,6 +118,7 @@ KEISEI_HD KingView king_view(const Position& position, const Bitboard& king,
     const Bitboard above = step<UP>(king);
     const Bitboard below = step<DOWN>(king);
     const Bitboard ring = above | below | sideways(king | above | below);
+    out.ring = ring;
     const Bitboard checkers =
         (sideways(two_up(king)) & they.knight) | (out.ray[UP] & (they.forward | (they.up & ring))) |
         ((out.ray[DOWN] | out.ray[LEFT] | out.ray[RIGHT]) &
@@ -174,6 +176,26 @@ struct Generated {
 
 namespace detail {
 
+// Proof that a pawn dropped on the opponent's king's head is no mate: an empty square next to that
+// king which nothing of ours attacks; the pawn could only take attacks away. `reached` is where
+// the mover's pieces but the king can go. That lacks what pinned pieces attack, so all squares that
+// a pinned one might step to count as attacked, and pinned sliders prove nothing; nor does a
+// check, in which pieces may go nowhere else.
+KEISEI_HD bool opponent_has_flight(const Bitboard& their_king, const Bitboard& occupied,
+                                   const Movers& mine, const KingView& view, const Bitboard& own,
+                                   const Bitboard& reached) {
+    const Bitboard pinned = own & view.all_lines;
+    const Bitboard sliders = mine.lance | mine.rook | mine.bishop | mine.horse | mine.dragon;
+    const auto around = [](const Bitboard& a) {
+        const Bitboard column = a | step<UP>(a) | step<DOWN>(a);
+        return column | sideways(column);
+    };
+    const Bitboard attacked =
+        reached | view.ring | around(pinned) | sideways(two_up(pinned & mine.knight));
+    const Bitboard flights = without(without(around(their_king), occupied), attacked);
+    return !view.in_check && flights.any() && !(pinned & sliders).any();
+}
+
 // Both forms of generation: mates(square) decides whether a doubtful pawn drop is taken out.
 template <typename Sink, typename Mates>
 KEISEI_HD Generated for_each_plane(const Position& position, Sink&& sink, Mates&& mates) {
@@ -192,6 +214,7 @@ KEISEI_HD Generated for_each_plane(const Position& position, Sink&& sink, Mates&
     constexpr bool kKeeps = Bitboard::kTestsPay;
     const bool plain_only = kKeeps && !(mine.horse | mine.dragon).any();
     Bitboard kept[kKeeps ? kRayDirections : 1];
+    Bitboard reached = Bitboard::none();
     for_each_ray([&]<int D>() {
         const Bitboard king_step = view.ray[D] & view.king_to;
         if constexpr (D == UP) {
@@ -203,18 +226,21 @@ KEISEI_HD Generated for_each_plane(const Position& position, Sink&& sink, Mates&
             const Bitboard others = land<UP>(
                 rooks, free.template operator()<UP>(mine.silver | mine.gold | mine.horse), targets);
             sink(static_cast<int>(D), forward_only | others | king_step);
+            reached = reached | forward_only | others;
             if constexpr (kKeeps) kept[D] = lances | rooks;
         } else {
             const Bitboard swept = sweep<D>(free.template operator()<D>(sliders<D>(mine)), empty);
-            const Bitboard reached = land<D>(
+            const Bitboard landed = land<D>(
                 swept, free.template operator()<D>(without(steppers<D>(mine), mine.king)), targets);
-            sink(static_cast<int>(D), reached | king_step);
+            sink(static_cast<int>(D), landed | king_step);
+            reached = reached | landed;
             if constexpr (kKeeps) kept[D] = swept;
         }
     });
     const Bitboard knights = without(mine.knight, view.all_lines);
     const Bitboard jumps_left = step<UP2_LEFT>(knights) & targets;
     const Bitboard jumps_right = step<UP2_RIGHT>(knights) & targets;
+    reached = reached | jumps_left | jumps_right;
     sink(static_cast<int>(UP2_LEFT), jumps_left & kButLastTwo);
     sink(static_cast<int>(UP2_RIGHT), jumps_right & kButLastTwo);
 
@@ -239,8 +265,11 @@ KEISEI_HD Generated for_each_plane(const Position& position, Sink&& sink, Mates&
         const Bitboard swept = !kDown && plain_only
                                    ? kept[kKeeps ? D : 0]
                                    : sweep<D>(free.template operator()<D>(slides), empty);
-        sink(kPromotionPlane + D,
-             land<D>(swept, free.template operator()<D>(steps), kDown ? targets : far_targets));
+        const Bitboard landed =
+            land<D>(swept, free.template operator()<D>(steps), kDown ? targets : far_targets);
+        sink(kPromotionPlane + D, landed);
+        // On the last rank pawns and lances land here alone.
+        if constexpr (D == UP) reached = reached | landed;
     });
     sink(kPromotionPlane + UP2_LEFT, jumps_left & kFarRanks);
     sink(kPromotionPlane + UP2_RIGHT, jumps_right & kFarRanks);
@@ -250,8 +279,13 @@ KEISEI_HD Generated for_each_plane(const Position& position, Sink&& sink, Mates&
         return landing & (position.hand_count(0, kind) > 0 ? ranks : 0u);
     };
     Bitboard pawns = without(droppable(PAWN, kButLastRank), whole_files(mine.pawn));
-    const Bitboard head = step<DOWN>(without(position.pieces(KING), position.own)) & pawns;
-    const int doubtful = head.any() ? head.lowest() : -1;
+    const Bitboard their_king = without(position.pieces(KING), position.own);
+    const Bitboard head = step<DOWN>(their_king) & pawns;
+    int doubtful = -1;
+    if (head.any() &&
+        !opponent_has_flight(their_king, occupied, mine, view, position.own, reached)) {
+        doubtful = head.lowest();
+    }
     if (doubtful >= 0 && mates(doubtful)) pawns = without(pawns, head);
     sink(kDropPlane, pawns);
     sink(kDropPlane + LANCE - PAWN, droppable(LANCE, kButLastRank));
@@ -265,8 +299,8 @@ KEISEI_HD Generated for_each_plane(const Position& position, Sink&& sink, Mates&
 }  // namespace detail
 
 // Calls sink(plane, destinations) for each of the 27 planes in order, every plane once, the plane a
-// compile-time constant after inlining. All moves are legal, but for a pawn drop right in front of
-// the opponent's king: where one is possible, ask pawn_drop_mates.
+// compile-time constant after inlining. All moves are legal, but for the doubtful pawn drop, if
+// there is one: ask pawn_drop_mates.
 template <typename Sink>
 KEISEI_HD Generated for_each_pseudo_plane(const Position& position, Sink&& sink) {
     return detail::for_each_plane(position, sink, [](int) { return false; });

@@ -88,10 +88,14 @@ KEISEI_HD bool operator==(const Position& a, const Position& b) {
     return same;
 }
 
-// Counts from 3 on are kept as 3: the fourth occurrence ends the game.
-KEISEI_HD Position with_occurrence(Position position, int times_before) {
+// hand[0], or a position, with another occurrence. Counts from 3 on are kept as 3: the fourth
+// occurrence ends the game.
+KEISEI_HD uint32_t with_occurrence(uint32_t hand, int times_before) {
     const uint32_t capped = times_before > 3 ? 3u : static_cast<uint32_t>(times_before);
-    position.hand[0] = (position.hand[0] & ~kOccurrenceMask) | (capped << kOccurrenceShift);
+    return (hand & ~kOccurrenceMask) | (capped << kOccurrenceShift);
+}
+KEISEI_HD Position with_occurrence(Position position, int times_before) {
+    position.hand[0] = with_occurrence(position.hand[0], times_before);
     return position;
 }
 
