@@ -85,6 +85,11 @@ def _on_device(positions: list[Position], depth: int, device: torch.device | str
     return (int(ops.perft(words[i : i + 1], depth)) for i in range(len(positions)))
 
 
+def _say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
 def main(argv: list[str] | None = None) -> int:
     """The command ``keisei-perft``; returns its exit status."""
     parser = argparse.ArgumentParser(
@@ -95,13 +100,13 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--device", default="cpu", help="cpu (default), cuda or cuda:I")
     parser.add_argument("--divide", action="store_true", help="print each first move's count too")
     args = parser.parse_args(argv)
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    logging.basicConfig(format="%(message)s")
     begin = time.perf_counter()
     try:
         if args.divide:
             nodes = 0
             for move, count in _divided(_position(args.sfen), args.depth, args.device):
-                _log.info("%s: %d", move, count)
+                _say(f"{move}: {count}")
                 nodes += count
         else:
             nodes = perft(args.sfen, args.depth, args.device)
@@ -112,7 +117,7 @@ def main(argv: list[str] | None = None) -> int:
         _log.error("keisei-perft: interrupted")
         return 130
     seconds = time.perf_counter() - begin
-    _log.info("nodes %d, %.3f s, %.3g nodes/s", nodes, seconds, nodes / seconds)
+    _say(f"nodes {nodes}, {seconds:.3f} s, {nodes / seconds:.3g} nodes/s")
     return 0
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-
 import pytest
 from batch_helpers import DEVICES
 
@@ -51,12 +49,12 @@ def test_what_does_not_fit() -> None:
         keisei.perft("startpo", 1)
 
 
-def test_the_command(caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.INFO):
-        assert main(["startpos", "2"]) == 0
-        assert main(["startpos", "2", "--divide"]) == 0
-        assert main(["4k4", "2"]) == 2
-    assert caplog.messages[0].startswith("nodes 900, ")
-    assert caplog.messages[1:-2] == [f"{move}: 30" for move in keisei.Position().legal_moves()]
-    assert caplog.messages[-2].startswith("nodes 900, ")
+def test_the_command(capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> None:
+    assert main(["startpos", "2"]) == 0
+    assert capsys.readouterr().out.startswith("nodes 900, ")
+    assert main(["startpos", "2", "--divide"]) == 0
+    *moves, last = capsys.readouterr().out.splitlines()
+    assert moves == [f"{move}: 30" for move in keisei.Position().legal_moves()]
+    assert last.startswith("nodes 900, ")
+    assert main(["4k4", "2"]) == 2
     assert caplog.messages[-1].startswith("keisei-perft: sfen")
