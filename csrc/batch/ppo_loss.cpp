@@ -16,7 +16,8 @@ PpoTerms<Real> loss_of_row(const PpoLossArgs<Real>& args, int64_t row) {
     LegalSums<Real> legal{-INFINITY, 0, 0};
     for_each_label(mask, [&](int label) { legal.max = std::max(legal.max, logit(label)); });
     for_each_label(mask, [&](int label) { legal.add(logit(label)); });
-    return settle_row(args, row, legal, chosen_logit<kType>(args, row));
+    const auto rest = PpoRow<Real>::of(args, row);
+    return settle_row(args, row, rest, legal, chosen_logit<kType>(args, row, rest.action, mask));
 }
 
 template <typename Real>

@@ -23,14 +23,17 @@ __global__ void __launch_bounds__(kThreads) ppo_loss_kernel(PpoLossArgs<Real> ar
     const int64_t first = static_cast<int64_t>(blockIdx.x) * kRows;
     const int64_t row = first + slot;
     const bool wanted = row < args.rows && args.valid[row] != 0;
-    const Real chosen =
-        wanted && team.lane == 0 ? chosen_logit<kType>(args, row) : static_cast<Real>(0);
+    PpoRow<Real> rest{};
+    if (row < args.rows && team.lane == 0) rest = PpoRow<Real>::of(args, row);
     load_masks<kThreads>(masks, args.mask, first,
                          args.rows - first < kRows ? args.rows - first : kRows);
     __syncthreads();
 
+    const uint32_t* const mask = masks + slot * kMaskWords;
+    Real chosen = 0;
+    if (wanted && team.lane == 0) chosen = chosen_logit<kType>(args, row, rest.action, mask);
     Real* const list = lists[slot];
-    LabelLister<kLanes> lister(masks + slot * kMaskWords, team, wanted);
+    LabelLister<kLanes> lister(mask, team, wanted);
     LegalSums<Real> legal{-INFINITY, 0, 0};
     for (uint32_t base = 0; __any_sync(kAllLanes, base < lister.count()); base += kListed) {
         const int listed = lister.list(list, base);
@@ -63,7 +66,7 @@ __global__ void __launch_bounds__(kThreads) ppo_loss_kernel(PpoLossArgs<Real> ar
     if (team.lane == 0) {
         terms[slot] = PpoTerms<Real>::none();
         if (wanted) {
-            terms[slot] = settle_row(args, row, legal, chosen);
+            terms[slot] = settle_row(args, row, rest, legal, chosen);
         } else if (row < args.rows) {
             clear_row(args, row);
         }

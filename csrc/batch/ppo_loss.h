@@ -82,32 +82,45 @@ struct PpoTerms {
     KEISEI_HD static PpoTerms none() { return {{0, 0, 0, 0, 0, 0}}; }
 };
 
+// What a row brings besides its logits; asked for early, long before it is used.
+template <typename Real>
+struct PpoRow {
+    int64_t action;
+    Real log_prob;
+    Real advantage;
+    Real value;
+    Real old_value;
+    Real target;
+
+    KEISEI_HD static PpoRow of(const PpoLossArgs<Real>& args, int64_t row) {
+        return {args.actions[row], args.log_probs[row],  args.advantages[row],
+                args.values[row],  args.old_values[row], args.returns[row]};
+    }
+};
+
 // Settles a valid row: writes its stats, returns its terms. `chosen` is the action's logit.
 template <typename Real>
-KEISEI_HD PpoTerms<Real> settle_row(const PpoLossArgs<Real>& args, int64_t row,
-                                    const LegalSums<Real>& legal, Real chosen) {
+KEISEI_HD PpoTerms<Real> settle_row(const PpoLossArgs<Real>& args, int64_t at,
+                                    const PpoRow<Real>& row, const LegalSums<Real>& legal,
+                                    Real chosen) {
     const Real log_sum = legal.log_sum();
     const Real entropy = legal.entropy();
-    const Real advantage = args.advantages[row];
-    const Real log_ratio = chosen - legal.max - log_sum - args.log_probs[row];
+    const Real log_ratio = chosen - legal.max - log_sum - row.log_prob;
     const Real ratio = detail::exp_of(log_ratio);
-    const Real gain = ratio * advantage;
+    const Real gain = ratio * row.advantage;
     const Real clipped_gain =
-        detail::clamp(ratio, 1 - args.clip_range, 1 + args.clip_range) * advantage;
+        detail::clamp(ratio, 1 - args.clip_range, 1 + args.clip_range) * row.advantage;
     // Where the clipped gain is the smaller, the ratio is out of range and has no slope.
     const bool held = clipped_gain < gain;
 
-    const Real value = args.values[row];
-    const Real target = args.returns[row];
-    Real error = (value - target) * (value - target);
-    Real slope = 2 * (value - target);
+    Real error = (row.value - row.target) * (row.value - row.target);
+    Real slope = 2 * (row.value - row.target);
     if (args.clips_values) {
-        const Real old = args.old_values[row];
-        const Real step = value - old;
-        const Real near = old + detail::clamp(step, -args.value_clip, args.value_clip);
-        const Real near_error = (near - target) * (near - target);
+        const Real step = row.value - row.old_value;
+        const Real near = row.old_value + detail::clamp(step, -args.value_clip, args.value_clip);
+        const Real near_error = (near - row.target) * (near - row.target);
         const bool inside = step >= -args.value_clip && step <= args.value_clip;
-        const Real near_slope = inside ? 2 * (near - target) : 0;
+        const Real near_slope = inside ? 2 * (near - row.target) : 0;
         if (near_error > error) {
             error = near_error;
             slope = near_slope;
@@ -116,11 +129,11 @@ KEISEI_HD PpoTerms<Real> settle_row(const PpoLossArgs<Real>& args, int64_t row,
         }
     }
 
-    args.stats[MAX_LOGIT * args.rows + row] = legal.max;
-    args.stats[LOG_SUM * args.rows + row] = log_sum;
-    args.stats[ENTROPY * args.rows + row] = entropy;
-    args.stats[POLICY_SLOPE * args.rows + row] = held ? 0 : -gain;
-    args.stats[VALUE_SLOPE * args.rows + row] = args.value_coefficient * slope;
+    args.stats[MAX_LOGIT * args.rows + at] = legal.max;
+    args.stats[LOG_SUM * args.rows + at] = log_sum;
+    args.stats[ENTROPY * args.rows + at] = entropy;
+    args.stats[POLICY_SLOPE * args.rows + at] = held ? 0 : -gain;
+    args.stats[VALUE_SLOPE * args.rows + at] = args.value_coefficient * slope;
 
     PpoTerms<Real> out;
     out.term[POLICY_LOSS] = held ? -clipped_gain : -gain;
@@ -138,15 +151,16 @@ KEISEI_HD void clear_row(const PpoLossArgs<Real>& args, int64_t row) {
     for (int i = 0; i < kPpoStats; ++i) args.stats[i * args.rows + row] = 0;
 }
 
-// The action's logit; not a number, so that the loss shows it, unless the action is legal.
+// The action's logit; not a number, so that the loss shows it, unless the action is legal by
+// `mask`, the row's own [81].
 template <LogitType kType, typename Real>
-KEISEI_HD Real chosen_logit(const PpoLossArgs<Real>& args, int64_t row) {
-    const int64_t action = args.actions[row];
+KEISEI_HD Real chosen_logit(const PpoLossArgs<Real>& args, int64_t row, int64_t action,
+                            const uint32_t* mask) {
     if (action < 0 || action >= shogi::kLabels) return detail::not_a_number(Real{});
     const auto label = static_cast<uint32_t>(action);
-    const uint32_t word = args.mask[row * kMaskWords + label / shogi::kWordBits];
-    if (((word >> (label % shogi::kWordBits)) & 1u) == 0) return detail::not_a_number(Real{});
-    return read_logit<kType>(args.logits, row * shogi::kLabels + action);
+    const bool legal = ((mask[label / shogi::kWordBits] >> (label % shogi::kWordBits)) & 1u) != 0;
+    return legal ? read_logit<kType>(args.logits, row * shogi::kLabels + action)
+                 : detail::not_a_number(Real{});
 }
 
 // Sums over all rows to the means and the loss.

@@ -7,23 +7,22 @@ namespace {
 
 constexpr int kThreads = 128;
 constexpr int kLanes = 16;
-constexpr int kLoads = 4;  // that a lane has under way
+constexpr int kLoads = 4;    // that a lane has under way
+constexpr int kBlocks = 10;  // on a multiprocessor
 
 // Rows are 2,187 numbers, an odd count; so many of them together are a whole number of 16 bytes.
 template <typename Stored>
 constexpr int kRows = 16 / sizeof(Stored);
 
-// A block makes its rows in shared memory, zeros with the legal labels' gradients among them, and
-// writes them as one run of 16-byte words.
+// A block first writes zeros over all of its rows, 16 bytes at a time, and waits for nothing; the
+// gradients of the legal labels then go where they belong, mostly while the zeros are in the cache.
 template <LogitType kType, typename Real>
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kThreads, kBlocks)
     ppo_loss_backward_kernel(PpoLossBackwardArgs<Real> args) {
     using Stored = typename Logit<kType>::Stored;
     constexpr int kBlockRows = kRows<Stored>;
-    constexpr int kWhole = kBlockRows * shogi::kLabels * sizeof(Stored) / sizeof(uint4);
-    static_assert(kWhole * sizeof(uint4) == kBlockRows * shogi::kLabels * sizeof(Stored));
+    static_assert(kBlockRows * shogi::kLabels * sizeof(Stored) % sizeof(uint4) == 0);
     static_assert(kBlockRows * kLanes <= kThreads);
-    __shared__ uint4 stage[kWhole];
     __shared__ uint32_t masks[kBlockRows * kMaskWords];
     __shared__ uint16_t lists[kBlockRows][kListed];
 
@@ -33,16 +32,23 @@ __global__ void __launch_bounds__(kThreads)
     const int64_t rows = args.rows - first < kBlockRows ? args.rows - first : kBlockRows;
     const int64_t row = first + slot;
     const bool wanted = slot < rows && args.valid[row] != 0;
+    Stored* const out = static_cast<Stored*>(args.logits_gradient) + first * shogi::kLabels;
+    const int numbers = static_cast<int>(rows) * shogi::kLabels;
+    const int whole = numbers * sizeof(Stored) / sizeof(uint4);
+    for (int i = threadIdx.x; i < whole; i += kThreads) {
+        reinterpret_cast<uint4*>(out)[i] = {0, 0, 0, 0};
+    }
+    // The last block's rows may end between two words.
+    for (int i = whole * kBlockRows + threadIdx.x; i < numbers; i += kThreads) out[i] = Stored{};
     load_masks<kThreads>(masks, args.mask, first, rows);
     const Real weight = row_weight(args);
     PpoRowGradient<Real> gradient{};
     if (wanted) gradient = PpoRowGradient<Real>::of(args, row, weight);
-    for (int i = threadIdx.x; i < kWhole; i += kThreads) stage[i] = {0, 0, 0, 0};
+    // Also keeps this block's zeros before its gradients.
     __syncthreads();
 
     // Threads beyond the last slot have no row; they stay for the warp's sake.
     const int safe = slot < kBlockRows ? slot : 0;
-    Stored* const staged = reinterpret_cast<Stored*>(stage) + safe * shogi::kLabels;
     uint16_t* const list = lists[safe];
     LabelLister<kLanes> lister(masks + safe * kMaskWords, team, wanted);
     for (uint32_t base = 0; __any_sync(kAllLanes, base < lister.count()); base += kListed) {
@@ -62,7 +68,8 @@ __global__ void __launch_bounds__(kThreads)
 #pragma unroll
             for (int k = 0; k < kLoads; ++k) {
                 if (label[k] < 0) continue;
-                staged[label[k]] = Logit<kType>::written(gradient.of_logit(label[k], logit[k]));
+                out[slot * shogi::kLabels + label[k]] =
+                    Logit<kType>::written(gradient.of_logit(label[k], logit[k]));
             }
         }
         __syncwarp();
@@ -70,16 +77,6 @@ __global__ void __launch_bounds__(kThreads)
     if (threadIdx.x < rows) {
         const int64_t mine = first + threadIdx.x;
         args.values_gradient[mine] = value_gradient(args, mine, weight);
-    }
-    __syncthreads();
-
-    Stored* const out = static_cast<Stored*>(args.logits_gradient) + first * shogi::kLabels;
-    const int numbers = static_cast<int>(rows) * shogi::kLabels;
-    const int whole = numbers * sizeof(Stored) / sizeof(uint4);
-    for (int i = threadIdx.x; i < whole; i += kThreads) reinterpret_cast<uint4*>(out)[i] = stage[i];
-    // The last block's rows may end between two words.
-    for (int i = whole * kBlockRows + threadIdx.x; i < numbers; i += kThreads) {
-        out[i] = reinterpret_cast<const Stored*>(stage)[i];
     }
 }
 
