@@ -93,13 +93,19 @@ KEISEI_HD void begin_progress(const State& state, int64_t game, int32_t clock,
     record_key(state, game, clock, 0, key, bucket_of(state, game, key));
 }
 
-// Begins a new game in a slot at the given clock. `mask` receives the 81 words of its legal mask.
-KEISEI_HD void begin_game(const State& state, int64_t game, int32_t clock, uint32_t* mask) {
+// The same with the mask, of which `mask` receives the 81 words. Returns the start position.
+KEISEI_HD shogi::Position begin_slot(const State& state, int64_t game, int32_t clock,
+                                     uint32_t* mask) {
     const int32_t* const start = state.start_of(game);
     const shogi::Position position = load_position({start, kStartWords, 1}, 0);
-    store_position(state.positions, 1, state.games, game, position);
     for (int w = 0; w < kMaskWords; ++w) mask[w] = static_cast<uint32_t>(start[kPositionWords + w]);
     begin_progress(state, game, clock, position);
+    return position;
+}
+
+// Begins a new game in a slot at the given clock. `mask` receives the 81 words of its legal mask.
+KEISEI_HD void begin_game(const State& state, int64_t game, int32_t clock, uint32_t* mask) {
+    store_position(state.positions, 1, state.games, game, begin_slot(state, game, clock, mask));
 }
 
 }  // namespace KEISEI_BITBOARD_FORM

@@ -28,18 +28,26 @@ struct Moved {
     bool may_declare;  // unless in check
 };
 
-// First part: plays a legal label, changing `position`, whose occurrence is left open.
-KEISEI_HD Moved make_move(const State& state, int64_t game, int32_t clock, int32_t ply,
-                          uint32_t runs, int label, shogi::Position& position) {
-    position = shogi::apply(position, label);
+// What the new position says of itself; `newest` is left open.
+KEISEI_HD Moved after_move(const State& state, int32_t clock, int32_t ply, uint32_t runs,
+                           const shogi::Position& position) {
     Moved out;
     out.clock = state.next_clock(clock);
     out.ply = ply + 1;
     out.runs = runs;
     out.key = shogi::key(position);
-    out.newest = bucket_of(state, game, out.key);
+    out.newest = 0;
     out.hand = position.hand[0];
     out.may_declare = shogi::can_declare(position, false);
+    return out;
+}
+
+// First part: plays a legal label, changing `position`, whose occurrence is left open.
+KEISEI_HD Moved make_move(const State& state, int64_t game, int32_t clock, int32_t ply,
+                          uint32_t runs, int label, shogi::Position& position) {
+    position = shogi::apply(position, label);
+    Moved out = after_move(state, clock, ply, runs, position);
+    out.newest = bucket_of(state, game, out.key);
     return out;
 }
 
