@@ -262,3 +262,19 @@ def test_games_do_not_mix(form: GaeForm) -> None:
         )
         for one, other in zip(whole, alone, strict=True):
             assert torch.equal(one[:, part], other)
+
+
+@pytest.mark.parametrize("games", [1, 65536])
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("device", DEVICES)
+def test_nothing_comes_back_over_a_ruled_end(device: str, form: GaeForm, games: int) -> None:
+    values = torch.zeros(6, games, device=device)
+    values[3:] = float("nan")
+    rewards = torch.zeros(5, games, device=device)
+    ending = torch.zeros(5, games, dtype=torch.uint8, device=device)
+    ending[2] = NO_LEGAL_MOVE
+    valid = torch.ones(5, games, dtype=torch.bool, device=device)
+    own = valid if form == "own_plies" else None
+    advantages, returns = ops.gae(values, rewards, ending, valid, form=form, own=own)
+    assert advantages[:3].isfinite().all() and returns[:3].isfinite().all()
+    assert advantages[3:].isnan().all()
