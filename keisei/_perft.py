@@ -101,8 +101,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--divide", action="store_true", help="print each first move's count too")
     args = parser.parse_args(argv)
     logging.basicConfig(format="%(message)s")
-    begin = time.perf_counter()
     try:
+        perft(args.sfen, min(args.depth, 1), args.device)  # loading and starting a GPU take seconds
+        begin = time.perf_counter()
         if args.divide:
             nodes = 0
             for move, count in _divided(_position(args.sfen), args.depth, args.device):

@@ -18,16 +18,6 @@ struct PlanesArgs {
 
 constexpr int kPlaneElements = shogi::kFeaturePlanes * shogi::kSquares;
 
-// 0 or 1: element i of one position's planes in memory order.
-KEISEI_HD uint32_t plane_element(const shogi::Bitboard* planes, int i, bool channels_last) {
-    const int outer = i / (channels_last ? shogi::kFeaturePlanes : shogi::kSquares);
-    const int inner = i - outer * (channels_last ? shogi::kFeaturePlanes : shogi::kSquares);
-    const int plane = channels_last ? inner : outer;
-    const int square = channels_last ? outer : inner;
-    const int word = square / shogi::kWordBits;
-    return (planes[plane].word(word) >> (square - word * shogi::kWordBits)) & 1u;
-}
-
 // The bits of 1 in the 16-bit types; 0 is 0 in all of them.
 constexpr uint16_t kFloat16One = 0x3c00;
 constexpr uint16_t kBfloat16One = 0x3f80;

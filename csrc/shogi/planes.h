@@ -24,11 +24,14 @@ constexpr int kHandPlanes = 28;
 constexpr int kCheckPlane = 118;
 constexpr int kOccurrencePlane = 119;
 
-// Planes are made in independent groups, so that one lane of a warp can make one: a group for each
-// side and kind of piece, one for each side's attack counts, one for each hand with the rest.
-constexpr int kFeatureGroups = 32;
+// Where many threads share the work, planes are made in independent parts of much the same length.
+constexpr int kFeatureParts = 8;
 
 namespace detail {
+
+KEISEI_HD Bitboard whole(bool all) {
+    return all ? Bitboard::all() : Bitboard::none();
+}
 
 KEISEI_HD constexpr uint32_t kinds(int a) {
     return 1u << a;
@@ -68,14 +71,18 @@ KEISEI_HD constexpr uint32_t sliding_kinds(int direction) {
     }
 }
 
-// Squares attacked by pieces of one kind, in the frame of their side.
-KEISEI_HD Bitboard attacks_of_kind(int kind, const Bitboard& pieces, const Bitboard& empty) {
+// Squares attacked by pieces of one kind and side, in the mover's frame.
+template <bool kOwn, int kKind>
+KEISEI_HD Bitboard attacks_of_kind(const Bitboard& pieces, const Bitboard& empty) {
+    if constexpr (kKind == KNIGHT) {
+        return sideways(kOwn ? two_up(pieces) : two_down(pieces));
+    }
     Bitboard out = Bitboard::none();
     for_each_ray([&]<int D>() {
-        if ((stepping_kinds(D) >> kind) & 1u) out = out | step<D>(pieces);
-        if ((sliding_kinds(D) >> kind) & 1u) out = out | slide<D>(pieces, empty);
+        constexpr int kTheirs = kOwn ? static_cast<int>(D) : opposite(D);
+        if constexpr ((stepping_kinds(kTheirs) >> kKind) & 1u) out = out | step<D>(pieces);
+        if constexpr ((sliding_kinds(kTheirs) >> kKind) & 1u) out = out | slide<D>(pieces, empty);
     });
-    if (kind == KNIGHT) out = out | step<UP2_LEFT>(pieces) | step<UP2_RIGHT>(pieces);
     return out;
 }
 
@@ -94,49 +101,75 @@ KEISEI_HD void attack_counts(const Movers& side, const Bitboard& empty, Bitboard
     add(step<UP2_RIGHT>(side.knight));
 }
 
-KEISEI_HD void hand_planes(const Position& position, int side, Bitboard* out) {
+// Calls put(plane, bitboard) for the planes of a hand and the occurrence plane of the same number.
+template <typename Put>
+KEISEI_HD void put_hand_planes(const Position& position, int side, Put&& put) {
     constexpr int kOrder[kHandKinds] = {PAWN, LANCE, KNIGHT, SILVER, GOLD, BISHOP, ROOK};
     constexpr int kPlanesOf[kHandKinds] = {8, 4, 4, 4, 4, 2, 2};
+    int plane = kHandPlane + side * kHandPlanes;
     for (int i = 0; i < kHandKinds; ++i) {
         const int held = position.hand_count(side, kOrder[i]);
-        for (int n = 0; n < kPlanesOf[i]; ++n) {
-            *out++ = held > n ? Bitboard::all() : Bitboard::none();
-        }
+        for (int n = 0; n < kPlanesOf[i]; ++n) put(plane++, whole(held > n));
+    }
+    put(kOccurrencePlane + side, whole(position.occurrence() > side));
+}
+
+// Pieces of some kinds and the squares they attack.
+template <bool kOwn, int... kKind, typename Put>
+KEISEI_HD void put_kind_planes(const Position& position, Put&& put) {
+    const Bitboard occupied = position.occupied();
+    const Bitboard side = kOwn ? position.own : without(occupied, position.own);
+    const auto kind = [&]<int K>() {
+        constexpr int kPlane = (kOwn ? 0 : kSidePlanes) + K - PAWN;
+        const Bitboard pieces = position.pieces(K) & side;
+        put(kPlane, pieces);
+        put(kAttackPlane + kPlane, attacks_of_kind<kOwn, K>(pieces, ~occupied));
+    };
+    (kind.template operator()<kKind>(), ...);
+}
+
+template <bool kOwn, typename Put>
+KEISEI_HD void put_count_planes(const Position& position, Put&& put) {
+    const Position seen = kOwn ? position : turned(position);
+    Bitboard counts[kAttackCounts];
+    attack_counts(movers_among(seen, seen.own), ~seen.occupied(), counts);
+    for (int i = 0; i < kAttackCounts; ++i) {
+        if constexpr (!kOwn) counts[i] = turned(counts[i]);
+        put((kOwn ? 0 : kSidePlanes) + kAttackCountPlane + i, counts[i]);
+    }
+    if constexpr (!kOwn) {
+        const Bitboard king = position.pieces(KING) & position.own;
+        put(kCheckPlane, whole((king & counts[0]).any()));
     }
 }
 
 }  // namespace detail
 
-// Writes the planes of one group, 0 <= group < 32, into `out[121]`.
-KEISEI_HD void feature_group(const Position& position, int group, Bitboard* out) {
-    const Bitboard occupied = position.occupied();
-    if (group < 2 * kKinds) {
-        const bool own = group < kKinds;
-        const int kind = (own ? group : group - kKinds) + PAWN;
-        const Bitboard pieces =
-            position.pieces(kind) & (own ? position.own : occupied & ~position.own);
-        const Bitboard attacks =
-            own ? detail::attacks_of_kind(kind, pieces, ~occupied)
-                : turned(detail::attacks_of_kind(kind, turned(pieces), turned(~occupied)));
-        Bitboard* const side = out + (own ? 0 : kSidePlanes);
-        side[kind - PAWN] = pieces;
-        side[kAttackPlane + kind - PAWN] = attacks;
-    } else if (group < 2 * kKinds + 2) {
-        const bool own = group == 2 * kKinds;
-        const Position seen = own ? position : turned(position);
-        Bitboard counts[kAttackCounts];
-        detail::attack_counts(movers_among(seen, seen.own), ~seen.occupied(), counts);
-        Bitboard* const side = out + (own ? 0 : kSidePlanes) + kAttackCountPlane;
-        for (int i = 0; i < kAttackCounts; ++i) side[i] = own ? counts[i] : turned(counts[i]);
-        if (!own) {
-            const Bitboard king = position.pieces(KING) & position.own;
-            out[kCheckPlane] = (king & side[0]).any() ? Bitboard::all() : Bitboard::none();
-        }
-    } else {
-        const int side = group - (2 * kKinds + 2);
-        detail::hand_planes(position, side, out + kHandPlane + side * kHandPlanes);
-        out[kOccurrencePlane + side] =
-            position.occurrence() > side ? Bitboard::all() : Bitboard::none();
+// Calls put(plane, bitboard) for each plane of a part, 0 <= part < kFeatureParts.
+template <typename Put>
+KEISEI_HD void feature_part(const Position& position, int part, Put&& put) {
+    using namespace detail;
+    switch (part) {
+        case 0:
+            return put_kind_planes<true, PAWN, LANCE, KNIGHT, SILVER, BISHOP, KING>(position, put);
+        case 1:
+            return put_kind_planes<false, PAWN, LANCE, KNIGHT, SILVER, BISHOP, KING>(position, put);
+        case 2:
+            put_hand_planes(position, 0, put);
+            return put_kind_planes<true, GOLD, PRO_PAWN, PRO_LANCE, PRO_KNIGHT, PRO_SILVER>(
+                position, put);
+        case 3:
+            put_hand_planes(position, 1, put);
+            return put_kind_planes<false, GOLD, PRO_PAWN, PRO_LANCE, PRO_KNIGHT, PRO_SILVER>(
+                position, put);
+        case 4:
+            return put_kind_planes<true, ROOK, HORSE, DRAGON>(position, put);
+        case 5:
+            return put_kind_planes<false, ROOK, HORSE, DRAGON>(position, put);
+        case 6:
+            return put_count_planes<true>(position, put);
+        default:
+            return put_count_planes<false>(position, put);
     }
 }
 
@@ -194,12 +227,11 @@ inline void feature_planes(const Position& position, Bitboard out[kFeaturePlanes
     constexpr auto kEveryKind = std::make_integer_sequence<int, kKinds>();
     detail::side_planes<true>(position, occupied, out, kEveryKind);
     detail::side_planes<false>(position, occupied, out + kSidePlanes, kEveryKind);
-    const auto whole = [](bool all) { return all ? Bitboard::all() : Bitboard::none(); };
     const Bitboard king = position.pieces(KING) & position.own;
-    out[kCheckPlane] = whole((king & out[kSidePlanes + kAttackCountPlane]).any());
+    out[kCheckPlane] = detail::whole((king & out[kSidePlanes + kAttackCountPlane]).any());
     for (int side = 0; side < 2; ++side) {
-        detail::hand_planes(position, side, out + kHandPlane + side * kHandPlanes);
-        out[kOccurrencePlane + side] = whole(position.occurrence() > side);
+        detail::put_hand_planes(position, side,
+                                [&](int plane, const Bitboard& squares) { out[plane] = squares; });
     }
 }
 

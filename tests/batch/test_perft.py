@@ -61,6 +61,10 @@ def test_more_positions_than_a_chunk_holds() -> None:
 
 @pytest.mark.gpu
 def test_words_that_are_no_position() -> None:
-    words = torch.randint(0, 2**27, (200_000, 17), generator=torch.Generator().manual_seed(1))
+    # Six rooks, horses and dragons, a full hand and no king: 646 moves.
+    own = [0, 655364, 16777856]
+    row = [*own, 0, 0, 0, *own, *own, 0, 0, 16777344, 2**21 - 1, 0]
+    words = torch.tensor([row] * 1000)
+    assert ops.unpack_mask(ops.legal_mask(words.int())).sum(1).tolist() == [646] * 1000
     with pytest.raises(ValueError, match="expected at most 593 legal moves in each on average"):
         ops.perft(words.to(torch.int32).cuda(), 2)
