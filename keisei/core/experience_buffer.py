@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from keisei import ops
+
+_SIDE_WORD = 15  # of a packed position: its sign bit says that white is to move
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,6 @@ class ExperienceBuffer:
         self.ending = torch.zeros(shape, dtype=torch.uint8, device=device)
         self.valid = torch.zeros(shape, dtype=torch.bool, device=device)
         self.length = torch.zeros(shape, dtype=torch.int32, device=device)
-        self.white = torch.zeros(shape, dtype=torch.bool, device=device)
         self.advantages = torch.zeros(shape, device=device)
         self.returns = torch.zeros(shape, device=device)
         self._rows = 0
@@ -65,19 +66,23 @@ class ExperienceBuffer:
         """Whether all T plies are recorded."""
         return self._rows == self.rollout_length
 
+    @property
+    def white(self) -> Tensor:
+        """Whether white was to move, bool [T, N]."""
+        return self.positions[:, :, _SIDE_WORD] < 0
+
     def record_decision(
         self,
         *,
         positions: Tensor,
-        white: Tensor,
         actions: Tensor,
         log_probs: Tensor,
         values: Tensor,
     ) -> None:
         """What was seen and chosen in each game, before the games move.
 
-        positions int32 [N, 17], white bool [N] (white is to move), actions int64 [N], log_probs and
-        values float [N]. Raises RuntimeError when the buffer is full or a result is due.
+        positions int32 [N, 17], actions int64 [N], log_probs and values float [N]. Raises
+        RuntimeError when the buffer is full or a result is due.
         """
         if self.full or self._decided:
             raise RuntimeError(
@@ -86,7 +91,6 @@ class ExperienceBuffer:
             )
         row = self._rows
         self.positions[row].copy_(positions)
-        self.white[row].copy_(white)
         self.actions[row].copy_(actions)
         self.log_probs[row].copy_(log_probs)
         self.values[row].copy_(values)
@@ -131,24 +135,35 @@ class ExperienceBuffer:
         self.advantages.copy_(advantages)
         self.returns.copy_(returns)
 
-    def minibatches(self, batch_size: int, generator: torch.Generator) -> Iterator[Minibatch]:
-        """All rows once, shuffled, in pieces of nearly ``batch_size`` rows and nearly equal length.
+    def shuffled_rows(self, batch_size: int, generator: torch.Generator) -> Sequence[Tensor]:
+        """The indices of all rows once, shuffled, in pieces of nearly ``batch_size`` rows.
 
-        ``generator`` lives on the buffer's device.
+        int64, of nearly equal length, the longest first; ``generator`` lives on the buffer's
+        device.
         """
         rows = self.rollout_length * self.num_games
         pieces = max(1, round(rows / batch_size))
         order = torch.randperm(rows, generator=generator, device=self.valid.device)
-        for index in order.tensor_split(pieces):
-            yield Minibatch(
-                positions=self.positions.view(rows, ops.POSITION_WORDS)[index],
-                actions=self.actions.view(rows)[index].long(),
-                log_probs=self.log_probs.view(rows)[index],
-                values=self.values[:-1].reshape(rows)[index],
-                advantages=self.advantages.view(rows)[index],
-                returns=self.returns.view(rows)[index],
-                valid=self.valid.view(rows)[index],
-            )
+        return order.tensor_split(pieces)
+
+    def gather(self, rows: Tensor) -> Minibatch:
+        """The rows with these indices, int64 [B]; -1 gives a row that is not valid."""
+        count = self.rollout_length * self.num_games
+        index = rows.clamp(min=0)
+        return Minibatch(
+            positions=self.positions.view(count, ops.POSITION_WORDS)[index],
+            actions=self.actions.view(count)[index].long(),
+            log_probs=self.log_probs.view(count)[index],
+            values=self.values.view(-1)[index],
+            advantages=self.advantages.view(count)[index],
+            returns=self.returns.view(count)[index],
+            valid=self.valid.view(count)[index] & (rows >= 0),
+        )
+
+    def mark_full(self) -> None:
+        """Says that all plies are there: a recorded rollout writes them without telling."""
+        self._rows = self.rollout_length
+        self._decided = False
 
     def clear(self) -> None:
         """Makes room for the next rollout."""

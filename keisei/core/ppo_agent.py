@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -12,10 +12,25 @@ from torch import Tensor
 from keisei import ops
 from keisei.config_schema import TrainingConfig
 from keisei.core.actor_critic_protocol import ActorCriticProtocol
+from keisei.core.captured import Captured
 from keisei.core.experience_buffer import ExperienceBuffer, Minibatch
+from keisei.core.network import ResNet
+from keisei.core.working_network import PlainNetwork, WorkingNetwork
 
 _ADAM_BETAS = (0.9, 0.999)
 _ADAM_EPSILON = 1e-5
+_METRICS = (
+    "loss",
+    "policy_loss",
+    "value_loss",
+    "entropy",
+    "approx_kl",
+    "clip_fraction",
+    "gradient_norm",
+)
+# How many minibatches the host is ahead of the one that it looks at: enough that the device never
+# waits for it, few enough that little is started in vain after the last step.
+_LOOK_BACK = 2
 
 
 class TrainingDivergedError(RuntimeError):
@@ -62,100 +77,176 @@ class PPOAgent:
         self.device = device
         self.batch_size = config.batch_size
         self._dtype = torch.bfloat16 if config.precision == "bfloat16" else torch.float32
-        self._network: Callable[[Tensor], tuple[Tensor, Tensor]] = model
+        self._network: WorkingNetwork = PlainNetwork(model, device, self._dtype)
         self._named = dict(model.named_parameters())
         decayed = [p for p in self._named.values() if p.ndim > 1]
         others = [p for p in self._named.values() if p.ndim <= 1]
-        self._fused = device.type == "cuda"
+        # The host never waits for the device: the device itself decides whether to take a step,
+        # which the fused optimiser can.
+        self._ahead = device.type == "cuda"
+        rate = config.learning_rate
         self.optimizer = torch.optim.AdamW(
             [
                 {"params": decayed, "weight_decay": config.weight_decay},
                 {"params": others, "weight_decay": 0.0},
             ],
-            lr=config.learning_rate,
+            lr=torch.tensor(rate, device=device) if self._ahead else rate,
             betas=_ADAM_BETAS,
             eps=_ADAM_EPSILON,
-            fused=self._fused,
+            fused=self._ahead,
+            capturable=self._ahead,
         )
+        # Of the update that goes on: 1 once no more steps are to be taken and the KL that said so,
+        # the steps taken, the sums of their metrics.
+        self._stop = torch.zeros((), device=device)
+        self._last_kl = torch.zeros((), device=device)
+        self._taken = torch.zeros((), device=device)
+        self._sums = torch.zeros(len(_METRICS), device=device)
+        self._buffer: ExperienceBuffer | None = None
+        self._rows = torch.zeros(0, dtype=torch.int64, device=device)
+        self._step = Captured("the learning step", device, self._learn_from_rows)
+        self._changes = 0
 
     def compile_network(self) -> None:
-        """From now on the network runs compiled; the next call of each batch size takes longer."""
-        # One program per batch size: collecting and learning have one size each.
-        self._network = torch.compile(self.model, dynamic=False)
+        """From now on the network runs fused or compiled; its next calls take longer, once."""
+        if self.device.type == "cuda" and isinstance(self.model, ResNet):
+            from keisei.core.fused import FusedResNet  # needs Triton, which is there on CUDA only
 
-    def evaluate(self, positions: Tensor) -> tuple[Tensor, Tensor]:
-        """Packed positions int32 [N, 17] -> (logits [N, 2187] in the working dtype, values [N])."""
-        planes = ops.planes(positions, self._dtype, channels_last=True)
-        enabled = self._dtype != torch.float32
-        with torch.autocast(self.device.type, dtype=self._dtype, enabled=enabled):
-            logits, values = self._network(planes)
-        return logits, values.float()
+            self._network = FusedResNet(self.model, self._dtype)
+        elif isinstance(self._network, PlainNetwork):
+            self._network.compile()
+        self._changes += 1
+
+    @property
+    def changes(self) -> int:
+        """How often something was replaced, after which no recorded work holds."""
+        return self._changes
+
+    def evaluate(self, positions: Tensor, *, refresh: bool = True) -> tuple[Tensor, Tensor]:
+        """Packed positions int32 [N, 17] -> (logits [N, 2187] in the working dtype, values [N]).
+
+        Without ``refresh`` with the weights of the last call that had it: they have not changed.
+        """
+        if refresh:
+            self._network.refresh()
+        return self._network(ops.planes(positions, self._dtype, channels_last=True))
 
     def learn(self, buffer: ExperienceBuffer, generator: torch.Generator) -> dict[str, float]:
         """Several passes over a rollout with its advantages; returns the means of the metrics.
 
         Stops early, before the step that would be one too many, once a minibatch's approximate KL
-        passes ``target_kl``. Raises TrainingDivergedError when the loss is not finite.
+        passes ``target_kl``. ``gradient_steps`` says how many were taken. On CUDA nothing waits for
+        a minibatch before the next one is started: steps after the last one change nothing, and
+        soon no more are started. Raises TrainingDivergedError when the loss is not finite.
         """
         self.model.train()
-        parameters = list(self._named.values())
-        steps: list[Tensor] = []
-        stopped = False
+        for tensor in (self._stop, self._last_kl, self._taken, self._sums):
+            tensor.zero_()
+        self._buffer = buffer
         for _ in range(self.config.ppo_epochs):
-            for batch in buffer.minibatches(self.batch_size, generator):
-                mask = ops.legal_mask(batch.positions)
-                logits, values = self.evaluate(batch.positions)
-                loss = ppo_loss(logits, values, mask, batch, self.config)
-                approx_kl = loss.approx_kl.item()
-                if not math.isfinite(approx_kl):
-                    raise TrainingDivergedError(
-                        f"PPO: expected a finite KL, got {approx_kl} in gradient step {len(steps)}"
-                    )
-                if self.config.target_kl is not None and approx_kl > self.config.target_kl:
-                    stopped = True
-                    break
-                self.optimizer.zero_grad(set_to_none=True)
-                loss.total.backward()  # type: ignore[no-untyped-call]
-                norm = torch.nn.utils.clip_grad_norm_(parameters, self.config.max_grad_norm)
-                self.optimizer.step()
-                steps.append(
-                    torch.stack(
-                        (
-                            loss.total.detach(),
-                            loss.policy,
-                            loss.value,
-                            loss.entropy,
-                            loss.approx_kl,
-                            loss.clip_fraction,
-                            norm,
-                        )
-                    )
-                )
-            if stopped:
+            pieces = buffer.shuffled_rows(self.batch_size, generator)
+            if (self._run_ahead if self._ahead else self._run)(pieces):
                 break
-        names = (
-            "loss",
-            "policy_loss",
-            "value_loss",
-            "entropy",
-            "approx_kl",
-            "clip_fraction",
-            "gradient_norm",
-        )
-        metrics: dict[str, float] = {}
-        if steps:
-            metrics = dict(zip(names, torch.stack(steps).mean(dim=0).tolist(), strict=True))
-        for name, value in metrics.items():
-            if not math.isfinite(value):
-                raise TrainingDivergedError(f"PPO: {name}: expected a finite number, got {value}")
-        metrics["gradient_steps"] = float(len(steps))
-        metrics["kl_stop"] = float(stopped)
+        figures = torch.cat((torch.stack((self._stop, self._last_kl, self._taken)), self._sums))
+        stop, last_kl, taken, *sums = figures.tolist()
+        if not math.isfinite(last_kl):
+            raise TrainingDivergedError(
+                f"PPO: expected a finite KL, got {last_kl} in gradient step {int(taken)}"
+            )
+        metrics = dict(zip(_METRICS, sums, strict=True)) if taken else {}
+        for name in metrics:
+            metrics[name] /= taken
+            if not math.isfinite(metrics[name]):
+                raise TrainingDivergedError(
+                    f"PPO: {name}: expected a finite number, got {metrics[name]}"
+                )
+        metrics["gradient_steps"] = taken
+        metrics["kl_stop"] = stop
         return metrics
+
+    def _run(self, pieces: Sequence[Tensor]) -> bool:
+        """Learns from each piece until a step is not to be taken; returns whether there was one."""
+        for rows in pieces:
+            self._rows = rows
+            self._learn_from_rows()
+            if self._stop:
+                return True
+        return False
+
+    def _run_ahead(self, pieces: Sequence[Tensor]) -> bool:
+        """As ``_run``, but looks back at a minibatch only when later ones are under way."""
+        longest = max(len(rows) for rows in pieces)
+        if len(self._rows) != longest:
+            self._rows = torch.empty(longest, dtype=torch.int64, device=self.device)
+        flags = torch.zeros(len(pieces) + 1, pin_memory=True)
+        done: list[torch.cuda.Event] = []
+        for number, rows in enumerate(pieces):
+            if number >= _LOOK_BACK:
+                done[number - _LOOK_BACK].synchronize()
+                if flags[number - _LOOK_BACK]:
+                    return True
+            self._rows[: len(rows)].copy_(rows)
+            self._rows[len(rows) :].fill_(-1)
+            self._step((self._changes, self._rows.data_ptr(), id(self._buffer)))
+            flags[number].copy_(self._stop, non_blocking=True)
+            done.append(torch.cuda.Event())  # type: ignore[no-untyped-call]
+            done[-1].record()
+        return False
+
+    def _learn_from_rows(self) -> None:
+        """One minibatch: judge it, and take a gradient step unless this update has stopped."""
+        assert self._buffer is not None
+        batch = self._buffer.gather(self._rows)
+        mask = ops.legal_mask(batch.positions)
+        logits, values = self.evaluate(batch.positions)
+        loss = ppo_loss(logits, values, mask, batch, self.config)
+
+        going_on = 1.0 - self._stop
+        self._last_kl.copy_(torch.where(going_on > 0, loss.approx_kl, self._last_kl))
+        limit = math.inf if self.config.target_kl is None else self.config.target_kl
+        good = self._last_kl.isfinite() & (self._last_kl <= limit)
+        self._stop.copy_(torch.maximum(self._stop, 1.0 - good.float()))
+        if not self._ahead and self._stop:
+            return
+
+        for parameter, gradient in zip(
+            self._named.values(), self._network.gradients(loss.total), strict=True
+        ):
+            parameter.grad = gradient
+        norm = self._clip_and_step([p.grad for p in self._named.values() if p.grad is not None])
+        terms = (
+            loss.total.detach(),
+            loss.policy,
+            loss.value,
+            loss.entropy,
+            loss.approx_kl,
+            loss.clip_fraction,
+            norm,
+        )
+        self._sums.add_(torch.where(self._stop > 0, 0.0, torch.stack(terms)))
+        self._taken.add_(1.0 - self._stop)
+
+    def _clip_and_step(self, gradients: list[Tensor]) -> Tensor:
+        """Scales the gradients down to ``max_grad_norm`` and takes the step; returns their norm."""
+        norm = torch.nn.utils.get_total_norm(gradients, foreach=self._ahead)
+        if self._ahead:
+            # As clip_grads_with_norm_ has it, in the optimiser's own pass over the gradients.
+            scale = (norm + 1e-6) / self.config.max_grad_norm
+            self.optimizer.grad_scale = scale.clamp(min=1.0)  # type: ignore[attr-defined]
+            self.optimizer.found_inf = self._stop  # type: ignore[attr-defined]
+        else:
+            parameters = list(self._named.values())
+            torch.nn.utils.clip_grads_with_norm_(parameters, self.config.max_grad_norm, norm)
+        self.optimizer.step()
+        return norm
 
     def set_learning_rate(self, learning_rate: float) -> None:
         """The step size from now on."""
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate
+            if isinstance(group["lr"], Tensor):
+                group["lr"].fill_(learning_rate)
+            else:
+                group["lr"] = learning_rate
 
     def optimizer_tensors(self) -> dict[str, Tensor]:
         """The optimiser's moments and step counts, named after their parameters."""
@@ -175,5 +266,6 @@ class PPOAgent:
             for key in ("exp_avg", "exp_avg_sq"):
                 state[key] = torch.empty_like(parameter).copy_(tensors[f"optimizer.{key}.{name}"])
             step = tensors[f"optimizer.step.{name}"].clone()
-            state["step"] = step.to(self.device) if self._fused else step
+            state["step"] = step.to(self.device) if self._ahead else step
             self.optimizer.state[parameter] = state
+        self._changes += 1

@@ -289,6 +289,14 @@ class ShogiVectorEnv:
         self._seed = int(state["seed"])
         self._first_game = int(state["first_game"])
 
+    def recording_key(self) -> tuple[int, ...]:
+        """What a recorded CUDA graph of this environment's steps holds: addresses and numbers.
+
+        A graph that was recorded under another key must not be started.
+        """
+        addresses = (tensor.data_ptr() for tensor in self._state().values())
+        return (*addresses, self._starts.shape[0], self._seed, self._first_game)
+
     def _state(self) -> dict[str, Tensor]:
         return {
             "positions": self._positions,

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import torch
 
 from keisei import ops
+from keisei.core.captured import Captured
 from keisei.core.experience_buffer import ExperienceBuffer
 from keisei.core.ppo_agent import PPOAgent
 from keisei.envs import ShogiVectorEnv
@@ -21,42 +22,82 @@ ENDINGS = {
 
 
 @torch.no_grad()
-def collect(
+def _play(
     env: ShogiVectorEnv,
     agent: PPOAgent,
     buffer: ExperienceBuffer,
-    on_ply: Callable[[int], None] = lambda _: None,
+    on_ply: Callable[[int], None],
 ) -> None:
-    """Fills ``buffer`` with one rollout and its advantages; games go on from where they stood.
-
-    ``on_ply`` is told how many plies are done. Nothing waits for the device in between; an illegal
-    action raises ValueError after the rollout.
-    """
+    """One rollout and its advantages; nothing waits for the device."""
     agent.model.eval()
     buffer.clear()
     while not buffer.full:
-        logits, values = agent.evaluate(env.positions)
+        logits, values = agent.evaluate(env.positions, refresh=len(buffer) == 0)
         actions, log_probs, _ = env.sample(logits)
         buffer.record_decision(
-            positions=env.positions,
-            white=env.turn == 1,
-            actions=actions,
-            log_probs=log_probs,
-            values=values,
+            positions=env.positions, actions=actions, log_probs=log_probs, values=values
         )
         step = env.step(actions)
         buffer.record_result(
             rewards=step.reward, ending=step.ending, valid=step.valid, length=step.length
         )
         on_ply(len(buffer))
-    env.raise_errors()
-    _, last_values = agent.evaluate(env.positions)
+    _, last_values = agent.evaluate(env.positions, refresh=False)
     buffer.compute_advantages(
         last_values,
         gamma=agent.config.gamma,
         gae_lambda=agent.config.gae_lambda,
         normalize=agent.config.normalize_advantages,
     )
+
+
+class Collector:
+    """Plays rollouts with the same games, learner and buffer.
+
+    On CUDA a rollout is recorded once and then started as one graph: every ply of it, with the
+    network, the choice of moves, the games' steps, the buffer's rows and the advantages.
+    """
+
+    def __init__(self, env: ShogiVectorEnv, agent: PPOAgent, buffer: ExperienceBuffer) -> None:
+        self._env = env
+        self._agent = agent
+        self._buffer = buffer
+        self._on_ply: Callable[[int], None] = lambda _: None
+        self._rollout = Captured("the rollout", agent.device, self._play)
+
+    @property
+    def recorded(self) -> bool:
+        """Whether the next rollout is one call, if nothing is replaced before."""
+        return self._rollout.recorded
+
+    def start(self, on_ply: Callable[[int], None] = lambda _: None) -> None:
+        """Fills the buffer with one rollout and its advantages; games go on from where they stood.
+
+        ``on_ply`` is told how many plies are done where they are started one by one. Nothing waits
+        for the device. Ask ``env.raise_errors`` afterwards.
+        """
+        self._on_ply = on_ply
+        # A graph holds the addresses of the games' tensors and the numbers that went into it.
+        games = self._env.recording_key()
+        self._rollout((self._agent.changes, games))
+        self._buffer.mark_full()
+
+    def _play(self) -> None:
+        _play(self._env, self._agent, self._buffer, self._on_ply)
+
+
+def collect(
+    env: ShogiVectorEnv,
+    agent: PPOAgent,
+    buffer: ExperienceBuffer,
+    on_ply: Callable[[int], None] = lambda _: None,
+) -> None:
+    """One rollout, ply by ply: see ``Collector.start``.
+
+    An illegal action raises ValueError after the rollout.
+    """
+    _play(env, agent, buffer, on_ply)
+    env.raise_errors()
 
 
 def rollout_counts(buffer: ExperienceBuffer) -> dict[str, int]:

@@ -34,7 +34,7 @@ from keisei.training.checkpoint import (
 )
 from keisei.training.display import ProgressDisplay, format_seconds
 from keisei.training.interrupt import StopRequest
-from keisei.training.rollout import collect, rollout_counts, rollout_values
+from keisei.training.rollout import Collector, rollout_counts, rollout_values
 from keisei.training.train_state import TrainState
 from keisei.utils.files import replacing
 from keisei.utils.metrics_writer import MetricsWriter, check_wandb
@@ -175,6 +175,7 @@ class Trainer:
         self.experience_buffer = ExperienceBuffer(
             _settled(training.rollout_length), self.env.num_envs, self.device
         )
+        self._collector = Collector(self.env, self.agent, self.experience_buffer)
         self._shuffle = torch.Generator(self.device).manual_seed(training.seed)
         if restored is not None:
             self._restore(*restored)
@@ -255,9 +256,9 @@ class Trainer:
 
         start = time.perf_counter()
         length = buffer.rollout_length
-        collect(
-            self.env, self.agent, buffer, lambda ply: display.phase(f"collecting {ply}/{length}")
-        )
+        display.phase("collecting")
+        self._collector.start(lambda ply: display.phase(f"collecting {ply}/{length}"))
+        self.env.raise_errors()
         counts = rollout_counts(buffer)
         collected = time.perf_counter()
         display.phase("learning")

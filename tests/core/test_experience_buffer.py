@@ -19,7 +19,6 @@ def filled(seed: int = 0) -> ExperienceBuffer:
         buffer.record_decision(
             positions=torch.full((N, 17), t, dtype=torch.int32)
             + 100 * torch.arange(N, dtype=torch.int32)[:, None],
-            white=torch.full((N,), t % 2 == 1),
             actions=torch.arange(N) + 300 * t,
             log_probs=-torch.rand(N, generator=generator),
             values=torch.rand(N, generator=generator) * 2 - 1,
@@ -84,7 +83,8 @@ def test_normalised_over_valid_rows_only() -> None:
 def test_minibatches_hold_every_row_once(batch_size: int) -> None:
     buffer = filled()
     buffer.compute_advantages(torch.zeros(N), gamma=1.0, gae_lambda=0.95, normalize=False)
-    batches = list(buffer.minibatches(batch_size, torch.Generator().manual_seed(3)))
+    pieces = buffer.shuffled_rows(batch_size, torch.Generator().manual_seed(3))
+    batches = [buffer.gather(rows) for rows in pieces]
     sizes = [len(batch.actions) for batch in batches]
     assert sum(sizes) == T * N and max(sizes) - min(sizes) <= 1
     rows = {}
@@ -102,13 +102,19 @@ def test_minibatches_hold_every_row_once(batch_size: int) -> None:
     assert len(rows) == T * N
 
 
+def test_an_index_of_no_row_gives_a_row_that_is_not_valid() -> None:
+    batch = filled().gather(torch.tensor([7, -1, 0, -1]))
+    assert batch.valid.tolist() == [True, False, True, False]
+    assert batch.actions.tolist()[::2] == [301, 0]
+
+
 def test_shuffling_follows_the_generator() -> None:
     buffer = filled()
     buffer.compute_advantages(torch.zeros(N), gamma=1.0, gae_lambda=0.95, normalize=False)
 
     def order(seed: int) -> list[int]:
         generator = torch.Generator().manual_seed(seed)
-        return torch.cat([b.actions for b in buffer.minibatches(8, generator)]).tolist()
+        return torch.cat(list(buffer.shuffled_rows(8, generator))).tolist()
 
     assert order(1) == order(1) != order(2)
 
@@ -117,7 +123,6 @@ def test_the_largest_label_survives_packing() -> None:
     buffer = ExperienceBuffer(1, 1, CPU)
     buffer.record_decision(
         positions=torch.zeros(1, 17, dtype=torch.int32),
-        white=torch.zeros(1, dtype=torch.bool),
         actions=torch.tensor([ops.LABELS - 1]),
         log_probs=torch.zeros(1),
         values=torch.zeros(1),
@@ -129,7 +134,6 @@ def test_halves_in_the_wrong_order_are_refused() -> None:
     buffer = filled()
     decision = {
         "positions": torch.zeros(N, 17, dtype=torch.int32),
-        "white": torch.zeros(N, dtype=torch.bool),
         "actions": torch.zeros(N, dtype=torch.int64),
         "log_probs": torch.zeros(N),
         "values": torch.zeros(N),

@@ -90,6 +90,51 @@ def test_learning_sees_the_policy_that_collected_on_cuda(precision: str, bound: 
     assert float((values - buffer.values[:-1])[buffer.valid].abs().max()) <= bound
 
 
+@pytest.mark.gpu
+@pytest.mark.parametrize("fused", [False, True])
+@pytest.mark.parametrize("target_kl", [None, 2e-4])
+def test_a_recorded_learning_step_is_the_step(fused: bool, target_kl: float | None) -> None:
+    """The same minibatches through the graph and through Python, and no step after the last."""
+    metrics, weights = [], []
+    for record in (False, True):
+        agent, env, buffer = make_agent("cuda:0", target_kl=target_kl, batch_size=60, ppo_epochs=3)
+        if fused:
+            agent.compile_network()
+        if not record:
+            agent._step._possible = False
+        generator = torch.Generator("cuda").manual_seed(0)
+        collect(env, agent, buffer)
+        for _ in range(3):
+            found = agent.learn(buffer, generator)
+        assert agent._step.recorded == record
+        metrics.append(found)
+        weights.append([p.detach().clone() for p in agent.model.parameters()])
+    for name, value in metrics[0].items():
+        assert metrics[1][name] == pytest.approx(value, rel=1e-3, abs=1e-5), name
+    for one, other in zip(*weights, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-5)
+    if target_kl is not None:
+        assert metrics[1]["kl_stop"] == 1.0 and metrics[1]["gradient_steps"] < 12
+        # The policy has moved too far already: not even one step is taken.
+        before = [p.detach().clone() for p in agent.model.parameters()]
+        assert agent.learn(buffer, generator)["gradient_steps"] == 0.0
+        assert all(map(torch.equal, before, agent.model.parameters()))
+
+
+@pytest.mark.gpu
+def test_an_update_on_cuda_waits_only_for_its_figures() -> None:
+    agent, env, buffer = make_agent("cuda:0", target_kl=1.0, ppo_epochs=2)
+    generator = torch.Generator("cuda").manual_seed(0)
+    collect(env, agent, buffer)
+    agent.learn(buffer, generator)
+    rows = buffer.shuffled_rows(agent.batch_size, generator)
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        assert not agent._run_ahead(rows)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
 def test_masked_log_softmax_and_its_gradient() -> None:
     generator = torch.Generator().manual_seed(0)
     logits = torch.randn(4, 50, generator=generator).requires_grad_()
@@ -201,6 +246,30 @@ def test_an_epoch_stops_before_the_step_that_is_too_far() -> None:
     metrics = agent.learn(buffer, torch.Generator().manual_seed(0))
     assert metrics["kl_stop"] == 1.0
     assert 1 <= metrics["gradient_steps"] < 50 * 4
+
+
+def test_the_device_itself_leaves_out_the_steps_that_are_too_many() -> None:
+    """As on CUDA, where nothing waits: steps after the stop are made and change nothing."""
+    agent, env, buffer = make_agent(target_kl=2e-4, ppo_epochs=4, learning_rate=3e-3)
+    ahead, _, _ = make_agent(target_kl=2e-4, ppo_epochs=4, learning_rate=3e-3)
+    ahead._ahead = True
+    for group in ahead.optimizer.param_groups:
+        group["fused"], group["foreach"] = True, False
+    ahead._run_ahead = lambda pieces: (
+        [  # type: ignore[method-assign]
+            (setattr(ahead, "_rows", rows), ahead._learn_from_rows()) for rows in pieces
+        ]
+        == []
+    )
+    collect(env, agent, buffer)
+    expected = agent.learn(buffer, torch.Generator().manual_seed(0))
+    got = ahead.learn(buffer, torch.Generator().manual_seed(0))
+    assert expected["kl_stop"] == got["kl_stop"] == 1.0
+    assert 1 <= expected["gradient_steps"] == got["gradient_steps"] < 16
+    for name, value in expected.items():
+        assert got[name] == pytest.approx(value, rel=1e-4, abs=1e-6), name
+    for one, other in zip(agent.model.parameters(), ahead.model.parameters(), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
 
 
 def test_a_lost_number_is_an_error() -> None:

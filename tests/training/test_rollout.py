@@ -11,7 +11,7 @@ from keisei.core.experience_buffer import ExperienceBuffer
 from keisei.core.network import build_network
 from keisei.core.ppo_agent import PPOAgent
 from keisei.envs import ShogiVectorEnv
-from keisei.training.rollout import collect, rollout_counts, rollout_values
+from keisei.training.rollout import Collector, collect, rollout_counts, rollout_values
 
 CPU = torch.device("cpu")
 
@@ -20,9 +20,10 @@ def row(buffer: ExperienceBuffer, games: list[tuple[bool, float, int, bool, int]
     """One ply of each game: (white moved, reward, ending, valid, length)."""
     white, reward, ending, valid, length = zip(*games, strict=True)
     zeros = torch.zeros(len(games))
+    positions = torch.zeros(len(games), 17, dtype=torch.int32)
+    positions[torch.tensor(white), 15] = -(2**31)
     buffer.record_decision(
-        positions=torch.zeros(len(games), 17, dtype=torch.int32),
-        white=torch.tensor(white),
+        positions=positions,
         actions=zeros.long(),
         log_probs=zeros,
         values=zeros,
@@ -95,6 +96,86 @@ def test_the_rollout_is_the_play_itself() -> None:
         now = Position.from_words(env.positions[game].numpy())
         assert now.sfen().split()[:3] == position.sfen().split()[:3]
     assert rollout_counts(buffer)["truncated"] > 3
+
+
+BUFFER = (
+    "positions",
+    "actions",
+    "log_probs",
+    "values",
+    "rewards",
+    "ending",
+    "valid",
+    "length",
+    "advantages",
+    "returns",
+)
+
+
+def player(device: str, precision: str) -> tuple[PPOAgent, ShogiVectorEnv, ExperienceBuffer]:
+    torch.manual_seed(0)
+    network = build_network(ModelConfig(tower_depth=2, tower_width=16))
+    network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    config = TrainingConfig(batch_size=64, precision=precision, compile=False)
+    env = ShogiVectorEnv(32, device, max_plies=7, seed=1, check_actions=False)
+    return (
+        PPOAgent(network, config, torch.device(device)),
+        env,
+        ExperienceBuffer(10, 32, env.device),
+    )
+
+
+def test_a_collector_plays_as_one_rollout_does() -> None:
+    agent, env, buffer = player("cpu", "float32")
+    other_agent, other_env, other = player("cpu", "float32")
+    collector = Collector(env, agent, buffer)
+    told: list[int] = []
+    for _ in range(3):
+        collector.start(told.append)
+        collect(other_env, other_agent, other)
+        for name in BUFFER:
+            assert torch.equal(getattr(buffer, name), getattr(other, name)), name
+    assert told == 3 * list(range(1, 11)) and not collector.recorded
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("fused", [False, True])
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_recorded_rollout_is_the_rollout_and_waits_for_nothing(
+    precision: str, fused: bool
+) -> None:
+    agent, env, buffer = player("cuda:0", precision)
+    other_agent, other_env, other = player("cuda:0", precision)
+    if fused:
+        agent.compile_network()
+        other_agent.compile_network()
+    collector = Collector(env, agent, buffer)
+    for rollout in range(5):
+        torch.cuda.set_sync_debug_mode("error" if rollout not in (0, 1) else "default")
+        try:
+            collector.start()
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+        assert collector.recorded == (rollout > 0)
+        env.raise_errors()
+        collect(other_env, other_agent, other)
+        for name in BUFFER:
+            assert torch.equal(getattr(buffer, name), getattr(other, name)), (rollout, name)
+    assert int((~buffer.valid).sum()) > 0
+    # Weights that changed are seen by the graph, too.
+    for one in (agent, other_agent):
+        with torch.no_grad():
+            one.model.policy_out.bias[3] += 5.0  # type: ignore[attr-defined]
+    collector.start()
+    collect(other_env, other_agent, other)
+    assert torch.equal(buffer.log_probs, other.log_probs)
+    # Other start positions are other memory: the graph is not started again.
+    for one in (env, other_env):
+        one.reset(["4k4/9/4P4/9/9/9/9/9/4K4 b G 1", "4k4/9/9/9/9/9/9/9/4K4 b R 1"])
+    collector.start()
+    assert not collector.recorded
+    collect(other_env, other_agent, other)
+    assert torch.equal(buffer.positions, other.positions)
 
 
 def test_an_illegal_action_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,61 @@
+"""A network in the arithmetic it is used in: what it computes, and its gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from keisei.core.actor_critic_protocol import ActorCriticProtocol
+
+
+class WorkingNetwork(Protocol):
+    """How the learner sees a network."""
+
+    def refresh(self) -> None:
+        """Takes over the weights as they are now; called after they changed."""
+        ...
+
+    def __call__(self, planes: Tensor) -> tuple[Tensor, Tensor]:
+        """Planes in the working dtype -> (logits [N, 2187] in it, values float32 [N])."""
+        ...
+
+    def gradients(self, loss: Tensor) -> list[Tensor | None]:
+        """The gradients of ``loss`` by each parameter, in order, in the parameters' dtype.
+
+        None where a parameter has no part in it.
+        """
+        ...
+
+
+class PlainNetwork:
+    """The module itself, under autocast unless ``dtype`` is float32."""
+
+    def __init__(
+        self, model: ActorCriticProtocol, device: torch.device, dtype: torch.dtype
+    ) -> None:
+        self._call: Callable[[Tensor], tuple[Tensor, Tensor]] = model
+        self._parameters: list[nn.Parameter] = [p for _, p in model.named_parameters()]
+        self._kind = device.type
+        self._dtype = dtype
+
+    def refresh(self) -> None:
+        """Nothing to do: the weights are the module's own."""
+
+    def compile(self) -> None:
+        """From now on the module runs compiled; the next call of each batch size takes longer."""
+        # One program per batch size: collecting and learning have one size each.
+        self._call = torch.compile(self._call, dynamic=False)
+
+    def __call__(self, planes: Tensor) -> tuple[Tensor, Tensor]:
+        """See ``WorkingNetwork``."""
+        enabled = self._dtype != torch.float32
+        with torch.autocast(self._kind, dtype=self._dtype, enabled=enabled):
+            logits, values = self._call(planes)
+        return logits, values.float()
+
+    def gradients(self, loss: Tensor) -> list[Tensor | None]:
+        """See ``WorkingNetwork``."""
+        return list(torch.autograd.grad(loss, self._parameters, allow_unused=True))
