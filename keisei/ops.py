@@ -41,6 +41,11 @@ def bucket_count(max_plies: int) -> int:
     return 1 << max(0, min(max_plies, 65536) - 1).bit_length()
 
 
+def history_shape(games: int, max_plies: int) -> tuple[int, int, int]:
+    """The shape of the history of N games: tiles of 32 games, rows, games of a tile."""
+    return (games + 31) // 32, max_plies + 1, 32
+
+
 def reset(
     positions: Tensor,
     progress: Tensor,
@@ -55,7 +60,7 @@ def reset(
     Args:
         positions: int32 [17, N], written: packed positions, word-major.
         progress: int32 [4, N], changed: rows ply, clock, runs of checks, pending.
-        history: int64 [max_plies + 1, N], changed: keys of the game's positions, chained by bucket.
+        history: int64 [ceil(N / 32), max_plies + 1, 32], changed: keys of the game's positions, chained by bucket.
         buckets: int16 [N, B], changed: for each of B (a power of two up to 65536) parts of all
             keys, which row of ``history`` came last. ``bucket_count`` gives a good B.
         starts: int32 [S, 98]: packed positions, each followed by its legal mask. Game g begins
@@ -94,7 +99,7 @@ def step(
     Args:
         positions: int32 [17, N], changed.
         progress: int32 [4, N], changed.
-        history: int64 [max_plies + 1, N], changed.
+        history: int64 [ceil(N / 32), max_plies + 1, 32], changed.
         buckets: int16 [N, B], changed.
         starts: int32 [S, 98].
         mask: int32 [N, 81], changed: holds the legal masks of the positions before and after.
@@ -152,7 +157,7 @@ def random_play(
     Args:
         positions: int32 [17, N], changed.
         progress: int32 [4, N], changed.
-        history: int64 [max_plies + 1, N], changed.
+        history: int64 [ceil(N / 32), max_plies + 1, 32], changed.
         buckets: int16 [N, B], changed.
         starts: int32 [S, 98].
         mask: int32 [N, 81], changed.

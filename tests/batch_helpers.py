@@ -80,7 +80,7 @@ class State:
         self.max_plies = max_plies
         self.positions = zeros(17, games)
         self.progress = zeros(4, games)
-        self.history = zeros(max_plies + 1, games, dtype=torch.int64)
+        self.history = zeros(*ops.history_shape(games, max_plies), dtype=torch.int64)
         self.buckets = zeros(games, ops.bucket_count(max_plies), dtype=torch.int16)
         self.starts = starts_of([start or Position().sfen()], device)
         self.mask = zeros(games, 81)

@@ -1,16 +1,24 @@
-// A warp with a game a lane: their mask rows in shared memory, read and written together, and the
-// games that it begins anew together. Warps do not wait for each other.
+// A warp with a game a lane: their mask rows in shared memory, read and written together, the games
+// that it begins anew together, and the doubtful pawn drops that it puts off.
 #pragma once
 
 #include "batch/launch.h"
 #include "batch/state.h"
+#include "shogi/legal.h"
 
 namespace keisei::batch {
 
 constexpr unsigned kAllLanes = 0xffffffffu;
 constexpr int kLanes = 32;
+// Up to so many games a kernel takes small blocks, so that every multiprocessor has some.
+constexpr int64_t kFewGames = 64 * 1024;
 
-// `Warps` of a block share the arrays; each lane calls with its own thread index.
+__device__ inline int lane_index() {
+    return static_cast<int>(threadIdx.x) % kLanes;
+}
+
+// Mask rows of a block's games, `first` being the game of its first thread. All lanes of a warp
+// call each function together; no warp waits for another.
 template <int kThreads>
 struct alignas(16) GameRows {
     uint32_t words[kThreads * kMaskWords];  // an odd stride: no bank conflicts
@@ -19,36 +27,37 @@ struct alignas(16) GameRows {
     __device__ uint32_t* row() { return row(static_cast<int>(threadIdx.x)); }
 
     // The warp's rows from and to [games, 81], where they are contiguous too.
-    __device__ void load(const int32_t* mask, int64_t games) {
-        copy(row(warp_first()), reinterpret_cast<const uint32_t*>(mask) + first_game() * kMaskWords,
-             used(games));
+    __device__ void load(const int32_t* mask, int64_t first, int64_t games) {
+        copy(row(warp_first()),
+             reinterpret_cast<const uint32_t*>(mask) + (first + warp_first()) * kMaskWords,
+             used(first, games));
         __syncwarp();
     }
-    __device__ void flush(int32_t* mask, int64_t games) {
+    __device__ void flush(int32_t* mask, int64_t first, int64_t games) {
         __syncwarp();
-        copy(reinterpret_cast<uint32_t*>(mask) + first_game() * kMaskWords, row(warp_first()),
-             used(games));
+        copy(reinterpret_cast<uint32_t*>(mask) + (first + warp_first()) * kMaskWords,
+             row(warp_first()), used(first, games));
+        __syncwarp();
     }
 
     // Begins a new game in the slots of those lanes that say so. `put_word(thread, w, value)` takes
     // word w of a start position.
     template <typename PutWord>
-    __device__ void begin_games(const State& state, bool begins, int32_t clock,
+    __device__ void begin_games(const State& state, int64_t first, bool begins, int32_t clock,
                                 PutWord&& put_word) {
         unsigned which = __ballot_sync(kAllLanes, begins);
         if (which == 0) return;
-        const int64_t block_first = static_cast<int64_t>(blockIdx.x) * kThreads;
         if (begins) {
-            const int64_t game = block_first + threadIdx.x;
+            const int64_t game = first + threadIdx.x;
             begin_progress(state, game, clock,
                            load_position({state.start_of(game), kStartWords, 1}, 0));
         }
         __syncwarp();
         for (; which != 0; which &= which - 1) {
             const int thread = warp_first() + __ffs(static_cast<int>(which)) - 1;
-            const int32_t* const start = state.start_of(block_first + thread);
+            const int32_t* const start = state.start_of(first + thread);
 #pragma unroll 1
-            for (int w = lane(); w < kStartWords; w += kLanes) {
+            for (int w = lane_index(); w < kStartWords; w += kLanes) {
                 if (w < kPositionWords) {
                     put_word(thread, w, start[w]);
                 } else {
@@ -60,13 +69,9 @@ struct alignas(16) GameRows {
     }
 
  private:
-    static __device__ int lane() { return static_cast<int>(threadIdx.x) % kLanes; }
-    static __device__ int warp_first() { return static_cast<int>(threadIdx.x) - lane(); }
-    static __device__ int64_t first_game() {
-        return static_cast<int64_t>(blockIdx.x) * kThreads + warp_first();
-    }
-    static __device__ int used(int64_t games) {
-        const int64_t left = games - first_game();
+    static __device__ int warp_first() { return static_cast<int>(threadIdx.x) - lane_index(); }
+    static __device__ int used(int64_t first, int64_t games) {
+        const int64_t left = games - first - warp_first();
         return static_cast<int>(left < 0 ? 0 : left < kLanes ? left : kLanes) * kMaskWords;
     }
     static __device__ void copy(uint32_t* to, const uint32_t* from, int count) {
@@ -74,13 +79,49 @@ struct alignas(16) GameRows {
         int copied = 0;
         if (((reinterpret_cast<uintptr_t>(to) | reinterpret_cast<uintptr_t>(from)) & 15) == 0) {
             const int chunks = count / kWide;
-            for (int i = lane(); i < chunks; i += kLanes) {
+            for (int i = lane_index(); i < chunks; i += kLanes) {
                 reinterpret_cast<uint4*>(to)[i] = reinterpret_cast<const uint4*>(from)[i];
             }
             copied = chunks * kWide;
         }
-        for (int i = copied + lane(); i < count; i += kLanes) to[i] = from[i];
+        for (int i = copied + lane_index(); i < count; i += kLanes) to[i] = from[i];
     }
 };
+
+// A warp's doubtful pawn drops, whose masks are written already. One game in a hundred has one, and
+// a test takes half as long as all else: put off until many lanes have one, tests cost little.
+struct DropQueue {
+    int64_t entries[kLanes];  // (game << 7) | square
+};
+
+// `count` is how many wait, the same in every lane. A drop on `square` (-1: none) is added for each
+// lane; `settle()` empties the queue where it could overflow.
+template <typename Settle>
+__device__ void put_off(DropQueue& queue, int& count, int64_t game, int square, Settle&& settle) {
+    const unsigned which = __ballot_sync(kAllLanes, square >= 0);
+    if (which == 0) return;
+    if (count + __popc(which) > kLanes) settle();
+    if (square >= 0) {
+        const unsigned below = which & ((1u << lane_index()) - 1);
+        queue.entries[count + __popc(below)] = (game << 7) | square;
+    }
+    count += __popc(which);
+    __syncwarp();
+}
+
+// Takes those drops that mate out of the masks [games, 81].
+__device__ inline void settle_drops(const DropQueue& queue, int& count,
+                                    const PositionsView& positions, int32_t* mask) {
+    if (lane_index() < count) {
+        const int64_t entry = queue.entries[lane_index()];
+        const int64_t game = entry >> 7;
+        const int square = static_cast<int>(entry & 127);
+        if (shogi::pawn_drop_mates(load_position(positions, game), square)) {
+            forbid_pawn_drop(reinterpret_cast<uint32_t*>(mask) + game * kMaskWords, square);
+        }
+    }
+    count = 0;
+    __syncwarp();
+}
 
 }  // namespace keisei::batch

@@ -35,6 +35,12 @@ KEISEI_HD void store_position(int32_t* words, int64_t game_stride, int64_t word_
 
 }  // namespace KEISEI_BITBOARD_FORM
 
+// Takes a pawn drop on a square out of a row of a mask.
+KEISEI_HD void forbid_pawn_drop(uint32_t* row, int square) {
+    const int w = square / shogi::kWordBits;
+    row[3 * shogi::kDropPlane + w] &= ~(1u << (square - w * shogi::kWordBits));
+}
+
 // A word of a packed mask; the bits above the 27 labels say nothing, whatever they hold.
 KEISEI_HD uint32_t mask_word(const uint32_t* row, int w) {
     return row[w] & shogi::kWordMask;
@@ -48,6 +54,9 @@ enum ProgressRow : int {
     PENDING = 3,     // 1: the last move reached the move limit, the next step only resets
 };
 constexpr int kProgressRows = 4;
+
+// Games whose histories lie together.
+constexpr int kHistoryTile = 32;
 
 // A row of `starts`: a packed position, then its legal mask.
 constexpr int kStartWords = kPositionWords + kMaskWords;

@@ -6,7 +6,6 @@
 namespace keisei::batch {
 namespace {
 
-constexpr int kThreads = 128;
 constexpr int kThreadsAnSm = 512;  // 128 registers each
 
 // Planes are counted in groups, so that a choice looks at nine sums and then at nine words.
@@ -14,6 +13,7 @@ constexpr int kGroups = 9;
 constexpr int kWordsPerGroup = kMaskWords / kGroups;
 constexpr int kPlanesPerGroup = shogi::kPlanes / kGroups;
 
+template <int kThreads>
 struct PlayBlock {
     GameRows<kThreads> rows;
     int32_t positions[kPositionWords][kThreads];
@@ -21,7 +21,8 @@ struct PlayBlock {
     int tally[kTallyCells];
 };
 
-__device__ void count_groups(PlayBlock& block) {
+template <int kThreads>
+__device__ void count_groups(PlayBlock<kThreads>& block) {
     const uint32_t* const row = block.rows.row();
     uint32_t count = 0;
 #pragma unroll 1
@@ -33,7 +34,8 @@ __device__ void count_groups(PlayBlock& block) {
 }
 
 // The legal label that has k legal ones below it.
-__device__ int nth_label(const PlayBlock& block, const uint32_t* row, uint32_t k) {
+template <int kThreads>
+__device__ int nth_label(const PlayBlock<kThreads>& block, const uint32_t* row, uint32_t k) {
     int group = 0;
     uint32_t below = 0;
 #pragma unroll
@@ -63,13 +65,15 @@ __device__ int nth_label(const PlayBlock& block, const uint32_t* row, uint32_t k
     return (group * kWordsPerGroup + index) * shogi::kWordBits + nth_set_bit(bits, k);
 }
 
+template <int kThreads>
 __global__ void __launch_bounds__(kThreads, kThreadsAnSm / kThreads)
     random_play_kernel(const RandomPlayArgs args) {
     extern __shared__ __align__(16) unsigned char shared[];
-    PlayBlock& block = *reinterpret_cast<PlayBlock*>(shared);
+    auto& block = *reinterpret_cast<PlayBlock<kThreads>*>(shared);
     const State& state = args.state;
     const int thread = static_cast<int>(threadIdx.x);
-    const int64_t game = static_cast<int64_t>(blockIdx.x) * kThreads + thread;
+    const int64_t first = static_cast<int64_t>(blockIdx.x) * kThreads;
+    const int64_t game = first + thread;
     const bool inside = game < state.games;
     uint32_t* const row = block.rows.row();
     int32_t* const staged = &block.positions[0][0];
@@ -77,7 +81,7 @@ __global__ void __launch_bounds__(kThreads, kThreadsAnSm / kThreads)
 
     if (thread < kTallyCells) block.tally[thread] = 0;
     __syncthreads();
-    block.rows.load(state.mask, state.games);
+    block.rows.load(state.mask, first, state.games);
     int32_t clock = 0, ply = 0;
     uint32_t runs = 0;
     bool pending = false;
@@ -94,6 +98,7 @@ __global__ void __launch_bounds__(kThreads, kThreadsAnSm / kThreads)
     int moves = 0;
 #pragma unroll 1
     for (int32_t round = 0; round < args.plies; ++round) {
+        __syncthreads();  // warps that go through the code together fetch it once
         bool begins = pending;
         // A position without a legal move, which no game of ours is left in, stays as it is.
         const uint32_t count = inside ? block.up_to[kGroups - 1][thread] : 0;
@@ -132,7 +137,7 @@ __global__ void __launch_bounds__(kThreads, kThreadsAnSm / kThreads)
             runs = judged.runs;
         }
         __syncwarp();
-        block.rows.begin_games(state, begins, clock, [&](int of, int w, int32_t value) {
+        block.rows.begin_games(state, first, begins, clock, [&](int of, int w, int32_t value) {
             block.positions[w][of] = value;
         });
         if (begins) {
@@ -149,7 +154,7 @@ __global__ void __launch_bounds__(kThreads, kThreadsAnSm / kThreads)
         state.progress_of(CHECK_RUNS, game) = static_cast<int32_t>(runs);
         state.progress_of(PENDING, game) = pending ? 1 : 0;
     }
-    block.rows.flush(state.mask, state.games);
+    block.rows.flush(state.mask, first, state.games);
     atomicAdd(&block.tally[0], moves);
     __syncthreads();
     if (thread < kTallyCells && block.tally[thread] != 0) {
@@ -158,16 +163,21 @@ __global__ void __launch_bounds__(kThreads, kThreadsAnSm / kThreads)
     }
 }
 
+template <int kThreads>
+void launch(const RandomPlayArgs& args, cudaStream_t stream) {
+    resident_blocks<random_play_kernel<kThreads>>(kThreads, sizeof(PlayBlock<kThreads>));
+    random_play_kernel<kThreads>
+        <<<blocks_for(args.state.games, kThreads), kThreads, sizeof(PlayBlock<kThreads>), stream>>>(
+            args);
+    check_launch("random_play_kernel");
+}
+
 }  // namespace
 
 void random_play_cuda(const RandomPlayArgs& args, void* stream) {
     if (args.state.games == 0 || args.plies == 0) return;
-    check_cuda(cudaFuncSetAttribute(random_play_kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                                    static_cast<int>(sizeof(PlayBlock))),
-               "random_play: shared memory");
-    random_play_kernel<<<blocks_for(args.state.games, kThreads), kThreads, sizeof(PlayBlock),
-                         static_cast<cudaStream_t>(stream)>>>(args);
-    check_launch("random_play_kernel");
+    const auto on = static_cast<cudaStream_t>(stream);
+    args.state.games <= kFewGames ? launch<128>(args, on) : launch<512>(args, on);
 }
 
 }  // namespace keisei::batch

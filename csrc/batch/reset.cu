@@ -12,11 +12,11 @@ __global__ void __launch_bounds__(kThreads) reset_kernel(const ResetArgs args) {
     const int64_t first = static_cast<int64_t>(blockIdx.x) * kThreads;
     const int64_t game = first + threadIdx.x;
     const bool inside = game < state.games;
-    rows.begin_games(state, inside, inside ? state.progress_of(CLOCK, game) : 0,
+    rows.begin_games(state, first, inside, inside ? state.progress_of(CLOCK, game) : 0,
                      [&](int thread, int w, int32_t value) {
                          state.positions[w * state.games + first + thread] = value;
                      });
-    rows.flush(state.mask, state.games);
+    rows.flush(state.mask, first, state.games);
 }
 
 }  // namespace

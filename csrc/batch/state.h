@@ -10,7 +10,7 @@ namespace keisei::batch {
 struct State {
     int32_t* positions;     // [17, games]
     int32_t* progress;      // [4, games]
-    int64_t* history;       // [max_plies + 1, games]; row = clock % (max_plies + 1)
+    int64_t* history;       // [tiles of 32 games, max_plies + 1, 32]; row = clock % (max_plies + 1)
     uint16_t* buckets;      // [games, bucket_count]: the newest row whose key fell into the bucket
     const int32_t* starts;  // [start_count, 98]
     int32_t* mask;          // [games, 81], legal labels of the current positions
@@ -27,6 +27,15 @@ struct State {
         return reinterpret_cast<uint32_t*>(mask) + game * kMaskWords;
     }
     KEISEI_HD int32_t rows() const { return max_plies + 1; }
+    // A tile's rows lie together, so that looking back stays within a page of memory, and the games
+    // of a warp write one row in one go.
+    KEISEI_HD int64_t& history_at(int32_t row, int64_t game) const {
+        const auto g = static_cast<uint64_t>(game);
+        const uint64_t tile = g / kHistoryTile;
+        return history[(tile * static_cast<uint64_t>(rows()) + static_cast<uint64_t>(row)) *
+                           kHistoryTile +
+                       g % kHistoryTile];
+    }
     // Clocks wrap to 0 at a multiple of the history's rows, so that the ring goes on unbroken.
     KEISEI_HD int32_t next_clock(int32_t clock) const {
         return clock + 1 < INT32_MAX / rows() * rows() ? clock + 1 : 0;
@@ -66,7 +75,7 @@ KEISEI_HD Recurrence record_key(const State& state, int64_t game, int32_t clock,
     while (true) {
         const int32_t age = row >= at ? row - at : row - at + rows;
         if (age <= younger || age > ply) break;
-        const auto entry = static_cast<uint64_t>(state.history[at * state.games + game]);
+        const auto entry = static_cast<uint64_t>(state.history_at(at, game));
         if ((entry ^ kept) < (uint64_t{1} << 16)) {
             ++out.times_before;
             out.plies_since_first = age;
@@ -74,8 +83,7 @@ KEISEI_HD Recurrence record_key(const State& state, int64_t game, int32_t clock,
         younger = age;
         at = static_cast<int32_t>(entry & 0xffff);
     }
-    state.history[row * state.games + game] =
-        static_cast<int64_t>(kept | static_cast<uint64_t>(first));
+    state.history_at(row, game) = static_cast<int64_t>(kept | static_cast<uint64_t>(first));
     bucket_of(state, game, key) = static_cast<uint16_t>(row);
     return out;
 }

@@ -63,8 +63,8 @@ KEISEI_FLAT int64_t step_block(const StepArgs& args, int64_t first, int count) {
         const int64_t game = first + playing[p];
         Moved& moved = moves[playing[p]];
         moved.newest = bucket_of(state, game, moved.key);
-        __builtin_prefetch(&state.history[(moved.clock % state.rows()) * state.games + game], 1);
-        __builtin_prefetch(&state.history[moved.newest * state.games + game]);
+        __builtin_prefetch(&state.history_at(moved.clock % state.rows(), game), 1);
+        __builtin_prefetch(&state.history_at(moved.newest, game));
     }
     for (int p = 0; p < plays; ++p) {
         const int i = playing[p];

@@ -83,8 +83,7 @@ template <typename PositionAgain>
 KEISEI_HD bool settle(const NextMoves& next, uint32_t* row, PositionAgain&& position) {
     const int square = next.generated.doubtful_drop;
     if (square < 0 || !shogi::pawn_drop_mates(position(), square)) return false;
-    const int w = square / shogi::kWordBits;
-    row[3 * shogi::kDropPlane + w] &= ~(1u << (square - w * shogi::kWordBits));
+    forbid_pawn_drop(row, square);
     return true;
 }
 

@@ -84,8 +84,10 @@ inline batch::State state_of(Arguments& arguments, const Tensor& positions, cons
     const int64_t games = state.games = positions.size(1);
     state.progress =
         arguments.write<int32_t>(progress, "progress", Int, {batch::kProgressRows, games});
-    state.history = arguments.write<int64_t>(history, "history", Long, {kHistory, games});
-    const int64_t max_plies = history.size(0) - 1;
+    state.history = arguments.write<int64_t>(
+        history, "history", Long,
+        {(games + batch::kHistoryTile - 1) / batch::kHistoryTile, kHistory, batch::kHistoryTile});
+    const int64_t max_plies = history.size(1) - 1;
     if (max_plies < 1 || max_plies > kMostPlies) {
         throw std::invalid_argument("history: expected 2 to " + std::to_string(kMostPlies + 1) +
                                     " rows (max_plies + 1), got " + std::to_string(max_plies + 1));

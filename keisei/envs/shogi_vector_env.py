@@ -81,7 +81,7 @@ class ShogiVectorEnv:
         self._first_game = first_game
         self._positions = self._zeros(ops.POSITION_WORDS, num_envs)
         self._progress = self._zeros(ops.PROGRESS_ROWS, num_envs)
-        self._history = self._zeros(max_plies + 1, num_envs, dtype=torch.int64)
+        self._history = self._zeros(*ops.history_shape(num_envs, max_plies), dtype=torch.int64)
         self._buckets = self._zeros(num_envs, ops.bucket_count(max_plies), dtype=torch.int16)
         self._mask = self._zeros(num_envs, ops.MASK_WORDS)
         self._error = torch.full((1,), ops.NO_ERROR, dtype=torch.int64, device=self.device)

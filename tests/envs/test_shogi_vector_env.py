@@ -127,7 +127,7 @@ def test_load_state_dict_refuses_another_shape() -> None:
     before = env.state_dict()
     with pytest.raises(ValueError, match=r"^positions: expected torch.int32 \[17, 5\], got .*4\]"):
         env.load_state_dict(state)
-    with pytest.raises(ValueError, match=r"^history: expected torch.int64 \[41, 4\], got"):
+    with pytest.raises(ValueError, match=r"^history: expected torch.int64 \[1, 41, 32\], got"):
         ShogiVectorEnv(4, max_plies=40).load_state_dict(state)
     del state["mask"]
     with pytest.raises(ValueError, match=r"^state: expected \['buckets', .*, got "):

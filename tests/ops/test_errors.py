@@ -30,7 +30,7 @@ def test_step_names_what_does_not_fit(device: str) -> None:
     wrong: list[tuple[str, torch.Tensor, str]] = [
         ("positions", torch.zeros(16, N, dtype=torch.int32), "int32 [17, N]"),
         ("progress", torch.zeros(4, N + 1, dtype=torch.int32), f"int32 [4, {N}]"),
-        ("history", torch.zeros(9, N, dtype=torch.int32), f"int64 [max_plies + 1, {N}]"),
+        ("history", torch.zeros(1, 9, 32, dtype=torch.int32), "int64 [1, max_plies + 1, 32]"),
         ("buckets", torch.zeros(N, 8, dtype=torch.int32), f"int16 [{N}, B]"),
         ("starts", torch.zeros(1, 17, dtype=torch.int32), "int32 [S, 98]"),
         ("mask", torch.zeros(N, 82, dtype=torch.int32), f"int32 [{N}, 81]"),
@@ -131,7 +131,7 @@ def test_numbers_out_of_range() -> None:
         "first_game: expected at least 0, got -1",
         lambda: torch.ops.keisei.reset(*state.reset_arguments[:-1], -1),
     )
-    short = torch.zeros(1, N, dtype=torch.int64)
+    short = torch.zeros(1, 1, 32, dtype=torch.int64)
     refuses(
         "history: expected 2 to 65536 rows (max_plies + 1), got 1",
         lambda: torch.ops.keisei.reset(
