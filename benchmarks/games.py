@@ -333,8 +333,7 @@ def _make(games: int, device: torch.device) -> tuple[float, float]:
 def curves(settings: Settings) -> Iterator[Row]:
     """Steps a second and memory over the number of games."""
     device = settings.device
-    most = 22 if device.type == "cuda" else 14
-    for games in settings.sizes(*(2**power for power in range(10, most + 1, 2))):
+    for games in settings.sizes(*(2**power for power in range(10, 23, 2))):
         torch.cuda.empty_cache()
         recorded = Recorded(games, 1, 2 if settings.small else 8, device)
         taken = sum(tensor.nbytes for tensor in recorded.envs[0]._state().values())

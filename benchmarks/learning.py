@@ -133,7 +133,7 @@ def _gae_peers(
 def sampling(settings: Settings) -> Iterator[Row]:
     """A legal action, its log-probability and the entropy, from logits."""
     device = settings.device
-    for games in settings.sizes(*((16_384, 131_072) if device.type == "cuda" else (1_024,))):
+    for games in settings.sizes(16_384, 131_072):
         env = played(games, device)
         for dtype in (torch.bfloat16, torch.float32):
             size = games * (ops.LABELS * dtype.itemsize + 81 * 4 + 4 + 8 + 4 + 4)

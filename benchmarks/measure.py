@@ -41,7 +41,9 @@ class Settings:
     """An unpacked source archive of cshogi, to build its C++ perft from."""
 
     def sizes(self, *usual: int) -> tuple[int, ...]:
-        """The batch sizes to run: those asked for, else ``usual``."""
+        """The batch sizes to run: those asked for, else ``usual``, of which a CPU takes few."""
+        if self.device.type != "cuda":
+            usual = tuple(size for size in usual if size <= 16_384) or (4_096,)
         return self.games or ((64,) if self.small else usual)
 
 
@@ -159,7 +161,7 @@ def time_calls(
     device: torch.device,
     *,
     graph: bool = True,
-    runs: int = 7,
+    runs: int | None = None,
     least: float = 0.01,
     before: Call | None = None,
 ) -> Timing:
@@ -169,6 +171,8 @@ def time_calls(
     is replayed until a run lasts ``least`` seconds. ``before``, if given, runs untimed before each
     replay, so a run is one replay then.
     """
+    if runs is None:
+        runs = 7 if device.type == "cuda" else 15  # a CPU is shared with more
     whole: Call = capture(calls, device) if graph else capture_nothing(calls)
     repeats = 1
 
