@@ -35,22 +35,43 @@ void write_bytes(const shogi::Bitboard& plane, uint8_t* out) {
     chunk.operator()<5>();
 }
 
+// From here on a plane is all 0 or all 1: hands, check, occurrences.
+constexpr int kWhole = shogi::kHandPlane;
+
+bool is_filled(const shogi::Bitboard& whole) {
+    return whole.word(0) != 0;
+}
+
+void write_whole(bool filled, uint8_t* out) {
+    const Bytes ones = Bytes{} + static_cast<uint8_t>(filled);
+    for (int i = 0; i < kBytesWritten; i += kChunk) std::memcpy(out + i, &ones, sizeof(ones));
+}
+
 // Plane after plane. The surplus of each is overwritten by the next one.
 void write_all_bytes(const shogi::Bitboard* planes, uint8_t* out) {
     constexpr int kLast = shogi::kFeaturePlanes - 1;
-    for (int plane = 0; plane < kLast; ++plane) {
+    for (int plane = 0; plane < kWhole; ++plane) {
         write_bytes(planes[plane], out + plane * shogi::kSquares);
     }
-    uint8_t last[kBytesWritten];
-    write_bytes(planes[kLast], last);
-    std::memcpy(out + kLast * shogi::kSquares, last, shogi::kSquares);
+    for (int plane = kWhole; plane < kLast; ++plane) {
+        write_whole(is_filled(planes[plane]), out + plane * shogi::kSquares);
+    }
+    std::fill_n(out + kLast * shogi::kSquares, shogi::kSquares, uint8_t{is_filled(planes[kLast])});
 }
 
-// Most elements are 0: clear, then visit the set bits only.
+// Most elements are 0: clear all, copy the whole planes to every square, and of the others visit
+// the set bits only.
 template <typename T>
 void write_channels_last(const shogi::Bitboard* planes, T* out, T one) {
     std::fill_n(out, kPlaneElements, T{0});
-    for (int plane = 0; plane < shogi::kFeaturePlanes; ++plane) {
+    T whole[shogi::kFeaturePlanes - kWhole];
+    for (int plane = kWhole; plane < shogi::kFeaturePlanes; ++plane) {
+        whole[plane - kWhole] = is_filled(planes[plane]) ? one : T{0};
+    }
+    for (int i = 0; i < shogi::kSquares; ++i) {
+        std::memcpy(out + i * shogi::kFeaturePlanes + kWhole, whole, sizeof(whole));
+    }
+    for (int plane = 0; plane < kWhole; ++plane) {
         for (int w = 0; w < 3; ++w) {
             T* const at = out + plane + w * shogi::kWordBits * shogi::kFeaturePlanes;
             for (uint32_t bits = planes[plane].word(w); bits != 0; bits &= bits - 1) {

@@ -200,7 +200,7 @@ inline void side_planes(const Position& position, const Bitboard& occupied, Bitb
                 attacked = step<D>(pieces[K]);
             }
             if constexpr ((sliding_kinds(kTheirs) >> (K + PAWN)) & 1u) {
-                attacked = slide<D>(pieces[K], empty);
+                if (pieces[K].any()) attacked = slide<D>(pieces[K], empty);
             }
             attacks[K] = attacks[K] | attacked;
             along = along | attacked;
