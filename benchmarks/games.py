@@ -331,9 +331,9 @@ def _make(games: int, device: torch.device) -> tuple[float, float]:
 
 
 def curves(settings: Settings) -> Iterator[Row]:
-    """Steps a second and memory over the number of games."""
+    """Steps a second and memory over the number of games; one environment, no rotation."""
     device = settings.device
-    for games in settings.sizes(*(2**power for power in range(10, 23, 2))):
+    for games in settings.sizes(*(2**power for power in range(10, 23))):
         torch.cuda.empty_cache()
         recorded = Recorded(games, 1, 2 if settings.small else 8, device)
         taken = sum(tensor.nbytes for tensor in recorded.envs[0]._state().values())
@@ -341,6 +341,12 @@ def curves(settings: Settings) -> Iterator[Row]:
         yield row(
             "curves", "step, given actions", games_text(games), timing, games, "plies", count=games,
             bytes_=games * STEP_BYTES, ceiling="copy",
+        )  # fmt: skip
+        plies = 4 if settings.small else PLIES_A_LAUNCH
+        played_on = time_calls([partial(recorded.envs[0].random_play, plies)], device)
+        yield row(
+            "curves", f"random play, {plies} plies a launch", games_text(games), played_on,
+            games * plies, "plies", count=games,
         )  # fmt: skip
         yield Row(
             "curves", "memory of the games", games_text(games), taken, "bytes", 0.0, count=games,

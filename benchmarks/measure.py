@@ -43,7 +43,7 @@ class Settings:
     def sizes(self, *usual: int) -> tuple[int, ...]:
         """The batch sizes to run: those asked for, else ``usual``, of which a CPU takes few."""
         if self.device.type != "cuda":
-            usual = tuple(size for size in usual if size <= 16_384) or (4_096,)
+            usual = tuple(size for size in usual if size < 16_384) or (4_096,)
         return self.games or ((64,) if self.small else usual)
 
 
