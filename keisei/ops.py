@@ -21,6 +21,7 @@ POSITION_WORDS = 17
 MASK_WORDS = 81
 LABELS = 2187
 FEATURE_PLANES = 121
+PADDED_PLANES = 128
 PROGRESS_ROWS = 4
 START_WORDS = POSITION_WORDS + MASK_WORDS
 NO_ERROR = torch.iinfo(torch.int64).max
@@ -210,7 +211,10 @@ def unpack_mask(mask: Tensor) -> Tensor:
 
 
 def planes(
-    positions: Tensor, dtype: torch.dtype = torch.float32, channels_last: bool = False
+    positions: Tensor,
+    dtype: torch.dtype = torch.float32,
+    channels_last: bool = False,
+    padded: bool = False,
 ) -> Tensor:
     """Feature planes, what the network sees.
 
@@ -218,14 +222,16 @@ def planes(
         positions: int32 [N, 17], in rows or the transposed view of a word-major [17, N].
         dtype: float32, float64, float16, bfloat16 or uint8.
         channels_last: The memory format; the shape is the same.
+        padded: Put seven planes of zeros behind, for convolutions that take channels by eights;
+            only with ``channels_last``.
 
     Returns:
-        dtype [N, 121, 9, 9]: plane, file, rank, all values 0 or 1.
+        dtype [N, 121, 9, 9]: plane, file, rank, all values 0 or 1. [N, 128, 9, 9] if ``padded``.
 
     Raises:
         ValueError: The tensor or the dtype does not fit.
     """
-    out: Tensor = torch.ops.keisei.planes(positions, dtype, channels_last)
+    out: Tensor = torch.ops.keisei.planes(positions, dtype, channels_last, padded)
     return out
 
 
@@ -489,9 +495,11 @@ def _unpack_mask_fake(mask: Tensor) -> Tensor:
     return mask.new_empty((mask.shape[0], LABELS), dtype=torch.bool)
 
 
-def _planes_fake(positions: Tensor, dtype: torch.dtype, channels_last: bool) -> Tensor:
+def _planes_fake(
+    positions: Tensor, dtype: torch.dtype, channels_last: bool, padded: bool = False
+) -> Tensor:
     return torch.empty(
-        (positions.shape[0], FEATURE_PLANES, 9, 9),
+        (positions.shape[0], PADDED_PLANES if padded else FEATURE_PLANES, 9, 9),
         dtype=dtype,
         device=positions.device,
         memory_format=torch.channels_last if channels_last else torch.contiguous_format,

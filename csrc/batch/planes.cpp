@@ -62,20 +62,20 @@ void write_all_bytes(const shogi::Bitboard* planes, uint8_t* out) {
 // Most elements are 0: clear all, copy the whole planes to every square, and of the others visit
 // the set bits only.
 template <typename T>
-void write_channels_last(const shogi::Bitboard* planes, T* out, T one) {
-    std::fill_n(out, kPlaneElements, T{0});
+void write_channels_last(const shogi::Bitboard* planes, T* out, T one, int channels) {
+    std::fill_n(out, channels * shogi::kSquares, T{0});
     T whole[shogi::kFeaturePlanes - kWhole];
     for (int plane = kWhole; plane < shogi::kFeaturePlanes; ++plane) {
         whole[plane - kWhole] = is_filled(planes[plane]) ? one : T{0};
     }
     for (int i = 0; i < shogi::kSquares; ++i) {
-        std::memcpy(out + i * shogi::kFeaturePlanes + kWhole, whole, sizeof(whole));
+        std::memcpy(out + i * channels + kWhole, whole, sizeof(whole));
     }
     for (int plane = 0; plane < kWhole; ++plane) {
         for (int w = 0; w < 3; ++w) {
-            T* const at = out + plane + w * shogi::kWordBits * shogi::kFeaturePlanes;
+            T* const at = out + plane + w * shogi::kWordBits * channels;
             for (uint32_t bits = planes[plane].word(w); bits != 0; bits &= bits - 1) {
-                at[shogi::lowest_bit(bits) * shogi::kFeaturePlanes] = one;
+                at[shogi::lowest_bit(bits) * channels] = one;
             }
         }
     }
@@ -86,9 +86,10 @@ void write_planes(const PlanesArgs& args, int64_t begin, int64_t end, T one) {
     for (int64_t game = begin; game < end; ++game) {
         shogi::Bitboard planes[shogi::kFeaturePlanes];
         shogi::feature_planes(load_position(args.positions, game), planes);
-        T* const out = static_cast<T*>(args.planes) + game * kPlaneElements;
+        T* const out =
+            static_cast<T*>(args.planes) + game * args.channels * int64_t{shogi::kSquares};
         if (args.channels_last) {
-            write_channels_last(planes, out, one);
+            write_channels_last(planes, out, one, args.channels);
         } else if constexpr (sizeof(T) == 1) {
             write_all_bytes(planes, out);
         } else {

@@ -12,15 +12,17 @@ constexpr int kGames = 32;
 constexpr int kWarps = shogi::kFeatureParts;
 constexpr int kThreads = kWarps * 32;
 static_assert(kGames * kPlaneElements % 16 == 0, "a block begins at a 16-byte chunk in any type");
+static_assert(kGames * kPaddedPlanes % 16 == 0);
 
 // Words of shared memory: first a row for each word of each plane, with a lane's position in its
 // column. The stride is odd, so that rows and columns are free of bank conflicts.
 constexpr int kRows = shogi::kFeaturePlanes * 3;
 constexpr int kStride = kGames + 1;
 // Then, in the same place, the packed bits of all positions.
-constexpr int kPackedWords = kGames * kPlaneElements / 32 + 1;
+template <int kChannels>
+constexpr int kPackedWords = kGames * kChannels * shogi::kSquares / 32 + 1;
 constexpr int kSharedWords = kRows * kStride;
-static_assert(kPackedWords <= kSharedWords);
+static_assert(kPackedWords<kPaddedPlanes> <= kSharedWords);
 
 // Words of 32 planes each that a lane holds of a position, and positions that a warp takes.
 constexpr int kPlaneWords = (shogi::kFeaturePlanes + 31) / 32;
@@ -77,7 +79,7 @@ __device__ void pack(uint32_t* packed, int at, const uint32_t (&words)[kWords]) 
     }
 }
 
-template <bool kChannelsLast>
+template <bool kChannelsLast, int kChannels>
 __device__ void pack_position(uint32_t* packed, int begin, const Transpose& transpose,
                               const uint32_t (&held)[kPlaneWords][3]) {
     const int lane = threadIdx.x % 32;
@@ -87,7 +89,7 @@ __device__ void pack_position(uint32_t* packed, int begin, const Transpose& tran
             for (int i = 0; i < kPlaneWords; ++i) planes[i] = transpose(held[i][w]);
             const int square = w * shogi::kWordBits + lane;
             if (lane < shogi::kWordBits) {
-                pack(packed, begin + square * shogi::kFeaturePlanes, planes);
+                pack(packed, begin + square * kChannels, planes);
             }
         }
     } else {
@@ -153,7 +155,7 @@ __device__ void write_elements(const uint32_t* packed, Element* out, int count) 
     }
 }
 
-template <typename Element, Element kOne, bool kChannelsLast>
+template <typename Element, Element kOne, bool kChannelsLast, int kChannels>
 __global__ void __launch_bounds__(kThreads, 3) planes_kernel(const PlanesArgs args) {
     __shared__ __align__(16) uint32_t shared[kSharedWords];
     const int64_t first = static_cast<int64_t>(blockIdx.x) * kGames;
@@ -178,26 +180,30 @@ __global__ void __launch_bounds__(kThreads, 3) planes_kernel(const PlanesArgs ar
         }
     }
     __syncthreads();
-    for (int i = threadIdx.x; i < kPackedWords; i += kThreads) shared[i] = 0;
+    constexpr int kElements = kChannels * shogi::kSquares;
+    for (int i = threadIdx.x; i < kPackedWords<kChannels>; i += kThreads) shared[i] = 0;
     __syncthreads();
     const Transpose transpose;
     for (int k = 0; k < kGamesPerWarp; ++k) {
         const int game = k * kWarps + warp;
-        pack_position<kChannelsLast>(shared, game * kPlaneElements, transpose, held[k]);
+        pack_position<kChannelsLast, kChannels>(shared, game * kElements, transpose, held[k]);
     }
     __syncthreads();
-    write_elements<Element, kOne>(shared,
-                                  static_cast<Element*>(args.planes) + first * kPlaneElements,
-                                  games * kPlaneElements);
+    write_elements<Element, kOne>(shared, static_cast<Element*>(args.planes) + first * kElements,
+                                  games * kElements);
 }
 
 template <typename Element, Element kOne>
 void launch(const PlanesArgs& args, cudaStream_t stream) {
     const unsigned blocks = blocks_for(args.games, kGames);
-    if (args.channels_last) {
-        planes_kernel<Element, kOne, true><<<blocks, kThreads, 0, stream>>>(args);
+    if (!args.channels_last) {
+        planes_kernel<Element, kOne, false, shogi::kFeaturePlanes>
+            <<<blocks, kThreads, 0, stream>>>(args);
+    } else if (args.channels == kPaddedPlanes) {
+        planes_kernel<Element, kOne, true, kPaddedPlanes><<<blocks, kThreads, 0, stream>>>(args);
     } else {
-        planes_kernel<Element, kOne, false><<<blocks, kThreads, 0, stream>>>(args);
+        planes_kernel<Element, kOne, true, shogi::kFeaturePlanes>
+            <<<blocks, kThreads, 0, stream>>>(args);
     }
     check_launch("planes_kernel");
 }

@@ -209,7 +209,8 @@ struct Adapters {
         return legal;
     }
 
-    static Tensor planes(const Tensor& positions, ScalarType dtype, bool channels_last) {
+    static Tensor planes(const Tensor& positions, ScalarType dtype, bool channels_last,
+                         bool padded) {
         using torch::headeronly::MemoryFormat;
         Arguments arguments(positions);
         batch::PlanesArgs args;
@@ -217,7 +218,11 @@ struct Adapters {
         args.games = positions.size(0);
         args.channels_last = channels_last;
         args.type = plane_type(dtype);
-        const int64_t shape[] = {args.games, shogi::kFeaturePlanes, shogi::kFiles, shogi::kRanks};
+        if (padded && !channels_last) {
+            throw std::invalid_argument("padded: expected False without channels_last, got True");
+        }
+        args.channels = padded ? batch::kPaddedPlanes : shogi::kFeaturePlanes;
+        const int64_t shape[] = {args.games, args.channels, shogi::kFiles, shogi::kRanks};
         const Tensor planes = torch::stable::empty(
             {shape, std::size(shape)}, dtype, std::nullopt, positions.device(), std::nullopt,
             channels_last ? MemoryFormat::ChannelsLast : MemoryFormat::Contiguous);

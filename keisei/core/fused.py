@@ -11,8 +11,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from keisei.core import fused_kernels as kernels
-from keisei.core.features import LABELS
+from keisei.core.features import FEATURE_PLANES, LABELS
 from keisei.core.network import ResNet
+from keisei.ops import PADDED_PLANES
 
 
 @dataclass(frozen=True)
@@ -257,8 +258,10 @@ class FusedResNet:
     """A ``ResNet`` in ``dtype`` on CUDA: a ``WorkingNetwork``.
 
     It has its own copies of the weights, cast once a ``refresh`` instead of once a use; those of
-    the norms stay in float32.
+    the norms stay in float32. The stem's weights are padded as its planes are.
     """
+
+    padded = True
 
     def __init__(self, network: ResNet, dtype: torch.dtype) -> None:
         self._parameters: list[Tensor] = [p for _, p in network.named_parameters()]
@@ -266,25 +269,37 @@ class FusedResNet:
         self._weights: dict[str, Tensor] = {}
         for name, parameter in network.named_parameters():
             kind = torch.float32 if "norm" in name else dtype
-            copy = torch.empty_like(parameter, dtype=kind, requires_grad=True)
-            self._weights[name] = copy
-        self._leaves = list(self._weights.values())
+            self._weights[name] = torch.empty_like(parameter, dtype=kind)
+        stem = torch.zeros(
+            (network.stem.out_channels, PADDED_PLANES, 3, 3),
+            dtype=dtype,
+            device=network.stem.weight.device,
+        )
+        self._weights["stem.weight"] = stem.contiguous(memory_format=torch.channels_last)
+        self._leaves = [weight.requires_grad_() for weight in self._weights.values()]
+        # The parts of them that are weights.
+        self._used = [self._unpadded(name, weight) for name, weight in self._weights.items()]
         self.refresh()
+
+    @staticmethod
+    def _unpadded(name: str, tensor: Tensor) -> Tensor:
+        return tensor.detach()[:, :FEATURE_PLANES] if name == "stem.weight" else tensor.detach()
 
     @torch.no_grad()
     def refresh(self) -> None:
         """See ``WorkingNetwork``."""
-        torch._foreach_copy_(self._leaves, self._parameters)
+        torch._foreach_copy_(self._used, self._parameters)
 
     def gradients(self, loss: Tensor) -> list[Tensor | None]:
         """See ``WorkingNetwork``."""
-        gradients = torch.autograd.grad(loss, self._leaves)
+        found = torch.autograd.grad(loss, self._leaves)
+        used = [self._unpadded(*pair) for pair in zip(self._weights, found, strict=True)]
         out = [torch.empty_like(parameter) for parameter in self._parameters]
-        torch._foreach_copy_(out, list(gradients))
+        torch._foreach_copy_(out, used)
         return list(out)
 
     def __call__(self, planes: Tensor) -> tuple[Tensor, Tensor]:
-        """See ``WorkingNetwork``; planes [N, 121, 9, 9] channels-last."""
+        """See ``WorkingNetwork``; planes [N, 128, 9, 9] channels-last."""
         w = self._weights
         norm_relu: Any = NormRelu.apply
         join: Any = Join.apply

@@ -129,7 +129,8 @@ class PPOAgent:
         """
         if refresh:
             self._network.refresh()
-        return self._network(ops.planes(positions, self._dtype, channels_last=True))
+        planes = ops.planes(positions, self._dtype, channels_last=True, padded=self._network.padded)
+        return self._network(planes)
 
     def learn(self, buffer: ExperienceBuffer, generator: torch.Generator) -> dict[str, float]:
         """Several passes over a rollout with its advantages; returns the means of the metrics.

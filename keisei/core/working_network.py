@@ -14,6 +14,9 @@ from keisei.core.actor_critic_protocol import ActorCriticProtocol
 class WorkingNetwork(Protocol):
     """How the learner sees a network."""
 
+    padded: bool
+    """whether it takes padded planes, [N, 128, 9, 9]: see ``keisei.ops.planes``"""
+
     def refresh(self) -> None:
         """Takes over the weights as they are now; called after they changed."""
         ...
@@ -32,6 +35,8 @@ class WorkingNetwork(Protocol):
 
 class PlainNetwork:
     """The module itself, under autocast unless ``dtype`` is float32."""
+
+    padded = False
 
     def __init__(
         self, model: ActorCriticProtocol, device: torch.device, dtype: torch.dtype

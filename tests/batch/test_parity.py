@@ -82,6 +82,9 @@ def test_planes_and_unpacked_masks(dtype: torch.dtype, channels_last: bool) -> N
             theirs = ops.planes(given, dtype, channels_last)
             assert theirs.stride() == mine.stride()
             assert_same(mine, theirs, "planes")
+            if channels_last:
+                padded = ops.planes(given, dtype, channels_last, padded=True)
+                assert_same(ops.planes(part, dtype, True, padded=True), padded, "padded planes")
     for part in env.mask.split(chunk):
         assert_same(ops.unpack_mask(part), ops.unpack_mask(part.cuda()), "unpack_mask")
 

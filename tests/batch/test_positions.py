@@ -46,6 +46,12 @@ def test_planes(
             memory_format=torch.channels_last if channels_last else torch.contiguous_format
         )
         assert np.array_equal(planes.cpu().float().numpy(), expected)
+        if channels_last:
+            padded = ops.planes(given, dtype, channels_last, padded=True)
+            assert padded.shape[1] == ops.PADDED_PLANES
+            assert padded.is_contiguous(memory_format=torch.channels_last)
+            assert torch.equal(padded[:, : ops.FEATURE_PLANES], planes)
+            assert not padded[:, ops.FEATURE_PLANES :].any()
 
 
 @pytest.mark.parametrize("device", DEVICES)

@@ -38,9 +38,10 @@ def errors(width: int, se_ratio: int, device: str, dtype: torch.dtype) -> dict[s
     generator = torch.Generator().manual_seed(0)
     planes = (torch.rand(5, 121, 9, 9, generator=generator) < 0.2).to(device, dtype)
     planes = planes.contiguous(memory_format=torch.channels_last)
+    padded = torch.nn.functional.pad(planes, (0, 0, 0, 0, 0, 7))
     by_logits = torch.randn(5, 2187, generator=generator).to(device)
     by_value = torch.randn(5, generator=generator).to(device)
-    logits, value = fused(planes)
+    logits, value = fused(padded.contiguous(memory_format=torch.channels_last))
     assert logits.dtype == dtype and value.dtype == torch.float32
     gradients = fused.gradients((logits * by_logits).sum() + (value * by_value).sum())
     for parameter, gradient in zip(plain.parameters(), gradients, strict=True):
@@ -98,7 +99,7 @@ def test_weights_are_taken_over_only_when_asked() -> None:
 
     plain = network(16, 4, "cuda")
     fused = FusedResNet(plain, torch.float32)
-    planes = torch.ones(2, 121, 9, 9, device="cuda").contiguous(memory_format=torch.channels_last)
+    planes = torch.ones(2, 128, 9, 9, device="cuda").contiguous(memory_format=torch.channels_last)
     before = fused(planes)[0].detach()
     with torch.no_grad():
         plain.policy_out.bias.add_(1.0)

@@ -195,6 +195,10 @@ def test_sampling_names_what_does_not_fit(device: str) -> None:
         "dtype: expected float32, float64, float16, bfloat16 or uint8, got int8",
         lambda: ops.planes(played_positions(N).to(device), torch.int8),
     )
+    refuses(
+        "padded: expected False without channels_last, got True",
+        lambda: ops.planes(played_positions(N).to(device), padded=True),
+    )
 
 
 @pytest.mark.parametrize("device", DEVICES)

@@ -39,6 +39,8 @@ def test_positions_readers(device: str, games: int) -> None:
         check("planes", positions, torch.float32, False)
         check("planes", positions, torch.bfloat16, True)
         check("planes", positions, torch.uint8, True)
+        check("planes", positions, torch.bfloat16, True, True)
+        check("planes", positions, torch.bfloat16, True, True)
         check("perft", positions, 2)
 
 
