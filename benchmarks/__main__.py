@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import games, host, learning, report
+from benchmarks import games, host, iteration, learning, report
 from benchmarks.measure import Row, Settings, ceilings
 
 Bench = Callable[[Settings], Iterator[Row]]
@@ -25,6 +25,12 @@ class Entry:
     devices: tuple[str, ...] = ("cuda", "cpu")
 
 
+def curves(settings: Settings) -> Iterator[Row]:
+    """Steps a second and memory over the number of games; an iteration over the network's size."""
+    yield from games.curves(settings)
+    yield from iteration.curve(settings)
+
+
 ENTRIES = {
     "masks": Entry(games.masks),
     "step": Entry(games.step),
@@ -35,10 +41,12 @@ ENTRIES = {
     "gae": Entry(learning.gae),
     "sampling": Entry(learning.sampling),
     "ppo-loss": Entry(learning.ppo_loss),
+    "network": Entry(iteration.network),
+    "iteration": Entry(iteration.iteration),
     "cpu-perft": Entry(host.cpu_perft, ("cpu",)),
     "cpu-env": Entry(host.cpu_env, ("cpu",)),
     "startup": Entry(host.startup, ("cpu",)),
-    "curves": Entry(games.curves),
+    "curves": Entry(curves),
 }
 
 

@@ -114,7 +114,7 @@ def scaled(value: float, unit: str) -> str:
 
 def _seconds(value: float) -> str:
     units = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"))
-    factor, unit = next((u for u in units if value >= u[0]), units[-1])
+    factor, unit = next((u for u in units if abs(value) >= u[0]), units[-1])
     return f"{value / factor:.3g} {unit}"
 
 
@@ -123,7 +123,9 @@ def _rate(line: Row) -> str:
         return ""
     if line.unit == "bytes":
         return scaled(line.rate, "B")
-    if line.unit in ("s", "bytes a game", "of the time"):
+    if line.unit.startswith("%"):
+        return f"{line.rate:.1f}{line.unit}"
+    if line.unit in ("s", "bytes a game"):
         return f"{line.rate:,.2f} {line.unit}"
     return scaled(line.rate, f"{line.unit}/s")
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from benchmarks import __main__ as program
-from benchmarks import games, host, learning, measure, peers, report
+from benchmarks import games, host, iteration, learning, measure, peers, report
 from benchmarks.measure import Row, Settings, WrongResultError
 from keisei import ops
 
@@ -30,7 +30,7 @@ def short_runs(monkeypatch):
             call()
         return measure.Timing(1.0, 0.5, 1.5)
 
-    for module in (games, host, learning, measure):
+    for module in (games, host, iteration, learning, measure):
         if hasattr(module, "time_calls"):
             monkeypatch.setattr(module, "time_calls", once)
 
@@ -41,7 +41,7 @@ def test_runs_and_gives_rows(name):
     assert rows
     for line in rows:
         assert line.bench == name or name.startswith("curves")
-        assert line.rate > 0
+        assert line.rate > 0 or "all else" in line.what
         assert line.unit
 
 
@@ -89,6 +89,32 @@ def test_wrong_sample_is_not_timed():
     ):
         with pytest.raises(WrongResultError, match="masked_sample"):
             learning.expect_sample(wrong, logits, env.mask)
+
+
+def test_network_that_works_wrongly_is_not_timed(monkeypatch):
+    job = iteration.job_for(SMALL, 1, 8)
+    trainer = iteration.make_trainer(job, CPU)
+    right = trainer.agent._network
+    monkeypatch.setattr(trainer.agent, "_network", lambda planes: right(planes.flip(2)))
+    with pytest.raises(WrongResultError, match="logits are wrong"):
+        iteration.Alone(trainer, job, CPU)
+
+
+def test_iteration_that_skips_steps_is_not_timed(monkeypatch):
+    job = iteration.job_for(SMALL, 1, 8)
+    trainer = iteration.make_trainer(job, CPU)
+    monkeypatch.setattr(iteration, "steps_of", lambda _: 3)
+    with pytest.raises(WrongResultError, match="expected 3 gradient steps, got 2"):
+        iteration.run_iterations(trainer, job, CPU)
+
+
+def test_seeded_backward_is_that_of_the_outputs():
+    logits, values = (torch.randn(4, requires_grad=True) for _ in range(2))
+    seeds = torch.randn(4), torch.randn(4)
+    found = torch.autograd.grad(
+        iteration._Seeded.apply(logits * 2, values, *seeds), (logits, values)
+    )
+    assert torch.equal(found[0], 2 * seeds[0]) and torch.equal(found[1], seeds[1])
 
 
 def test_recorded_games_that_go_astray_are_found():
