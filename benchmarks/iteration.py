@@ -16,7 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks.measure import Row, Settings, Timing, expect, row, time_calls
 from keisei import ops
 from keisei.config_schema import AppConfig, EnvConfig, ModelConfig, TrainingConfig
-from keisei.core.ppo_agent import ppo_loss
+from keisei.core.ppo_agent import PPOAgent, ppo_loss
 from keisei.training import Trainer
 
 
@@ -144,9 +144,10 @@ class Alone:
         )
 
 
-def planes_for(agent: Any, positions: Tensor) -> Tensor:
+def planes_for(agent: PPOAgent, positions: Tensor) -> Tensor:
     """The planes as the agent's network takes them."""
-    return ops.planes(positions, agent._dtype, channels_last=True)
+    padded = agent._network.padded
+    return ops.planes(positions, agent._dtype, channels_last=True, padded=padded)
 
 
 def _pieces(job: Job) -> int:

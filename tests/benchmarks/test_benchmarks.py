@@ -95,7 +95,14 @@ def test_network_that_works_wrongly_is_not_timed(monkeypatch):
     job = iteration.job_for(SMALL, 1, 8)
     trainer = iteration.make_trainer(job, CPU)
     right = trainer.agent._network
-    monkeypatch.setattr(trainer.agent, "_network", lambda planes: right(planes.flip(2)))
+
+    class Wrong:
+        padded = False
+
+        def __call__(self, planes):
+            return right(planes.flip(2))
+
+    monkeypatch.setattr(trainer.agent, "_network", Wrong())
     with pytest.raises(WrongResultError, match="logits are wrong"):
         iteration.Alone(trainer, job, CPU)
 
