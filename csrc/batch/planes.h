@@ -10,8 +10,8 @@ enum class PlaneType { float32, float64, float16, bfloat16, uint8 };
 
 struct PlanesArgs {
     PositionsView positions;
-    void*
-        planes;  // [games, channels, 9 files, 9 ranks], or [games, 9, 9, channels] if channels_last
+    // [games, channels, 9 files, 9 ranks], or [games, 9, 9, channels] if channels_last.
+    void* planes;
     PlaneType type;
     bool channels_last;
     int channels;  // 121, or with channels_last kPaddedPlanes, the last ones 0

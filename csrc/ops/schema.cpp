@@ -17,7 +17,9 @@ STABLE_TORCH_LIBRARY(keisei, m) {
         "int first_game) -> Tensor");
     m.def("legal_mask(Tensor positions) -> Tensor");
     m.def("unpack_mask(Tensor mask) -> Tensor");
-    m.def("planes(Tensor positions, ScalarType dtype, bool channels_last, bool padded=False) -> Tensor");
+    m.def(
+        "planes(Tensor positions, ScalarType dtype, bool channels_last, bool padded=False) -> "
+        "Tensor");
     m.def("perft(Tensor positions, int depth) -> Tensor");
     m.def("uniform_sample(Tensor mask, Tensor clock, int seed, int first_game) -> Tensor");
     m.def(
