@@ -138,7 +138,18 @@ def test_gae(form: ops.GaeForm) -> None:
 # Few and many games, in fours and not; a rollout of one row, and longer than a block sees at once.
 @pytest.mark.parametrize(
     ("steps", "games"),
-    [(1, 1), (7, 3), (1000, 9), (64, 4096), (129, 2051), (700, 2048), (5, 65536), (13, 65537)],
+    [
+        (1, 1),
+        (7, 3),
+        (1000, 9),
+        (64, 4096),
+        (129, 2051),
+        (700, 2048),
+        (67, 8200),
+        (5, 65536),
+        (13, 65537),
+        (19, 131072),
+    ],
 )
 @pytest.mark.parametrize("form", ["zero_sum", "single", "own_plies"])
 def test_gae_of_any_shape(form: ops.GaeForm, steps: int, games: int) -> None:
@@ -164,7 +175,7 @@ def test_gae_of_any_shape(form: ops.GaeForm, steps: int, games: int) -> None:
         torch.testing.assert_close(a, b.cpu(), atol=GAE_BOUND, rtol=GAE_BOUND)
 
 
-@pytest.mark.parametrize("games", [65536, 4096])
+@pytest.mark.parametrize("games", [131072, 65536, 4096])
 def test_gae_of_tensors_that_begin_anywhere(games: int) -> None:
     steps = 6
     values = torch.rand(1 + (steps + 1) * games, device="cuda")[1:].view(steps + 1, games)
