@@ -3,10 +3,11 @@
 #include <algorithm>
 #include <cstring>
 
+#include "batch/spread_bits.h"
+
 namespace keisei::batch {
 namespace {
 
-using Bytes = uint8_t __attribute__((vector_size(16)));
 constexpr int kChunk = 16;
 constexpr int kBytesWritten = (shogi::kSquares + kChunk - 1) / kChunk * kChunk;
 
@@ -18,13 +19,8 @@ void write_bytes(const shogi::Bitboard& plane, uint8_t* out) {
         Halves{plane.word(0) | static_cast<uint64_t>(plane.word(1)) << shogi::kWordBits |
                    top << (2 * shogi::kWordBits),
                top >> (64 - 2 * shogi::kWordBits)});
-    constexpr Bytes kBit = {1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128};
     const auto chunk = [&]<int i>() {
-        constexpr int a = 2 * i;
-        constexpr int b = 2 * i + 1;
-        const Bytes spread =
-            __builtin_shufflevector(packed, packed, a, a, a, a, a, a, a, a, b, b, b, b, b, b, b, b);
-        const Bytes ones = ((spread & kBit) == kBit) & 1;
+        const Bytes ones = spread_bits<2 * i>(packed);
         std::memcpy(out + i * kChunk, &ones, sizeof(ones));
     };
     chunk.operator()<0>();

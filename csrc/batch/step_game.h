@@ -144,31 +144,5 @@ KEISEI_HD void store_progress(const State& state, int64_t game, const Moved& mov
     state.progress_of(PENDING, game) = judged.truncated() ? 1 : 0;
 }
 
-struct Played {
-    Moved moved;
-    Judged judged;
-};
-
-// All three parts at once, and what follows: a game goes on, waits for its reset, or begins anew.
-inline Played play_move(const State& state, int64_t game, int label) {
-    uint32_t* const row = state.mask_row(game);
-    shogi::Position position = load_position({state.positions, 1, state.games}, game);
-    Played out;
-    out.moved =
-        make_move(state, game, state.progress_of(CLOCK, game), state.progress_of(PLY, game),
-                  static_cast<uint32_t>(state.progress_of(CHECK_RUNS, game)), label, position);
-    const NextMoves next = next_moves(position, row);
-    settle(next, row, [&] { return position; });
-    out.judged = judge_move(state, game, out.moved, next, row);
-    if (out.judged.begins_anew()) {
-        begin_game(state, game, out.moved.clock, row);
-    } else {
-        position.hand[0] = out.judged.hand;
-        store_position(state.positions, 1, state.games, game, position);
-        store_progress(state, game, out.moved, out.judged);
-    }
-    return out;
-}
-
 }  // namespace KEISEI_BITBOARD_FORM
 }  // namespace keisei::batch
