@@ -2,6 +2,8 @@
 // that it begins anew together, and the doubtful pawn drops that it puts off.
 #pragma once
 
+#include <cuda_pipeline.h>
+
 #include "batch/launch.h"
 #include "batch/state.h"
 #include "shogi/legal.h"
@@ -56,12 +58,21 @@ struct alignas(16) GameRows {
         for (; which != 0; which &= which - 1) {
             const int thread = warp_first() + __ffs(static_cast<int>(which)) - 1;
             const int32_t* const start = state.start_of(first + thread);
-#pragma unroll 1
-            for (int w = lane_index(); w < kStartWords; w += kLanes) {
+            // All words are asked for before the first is needed.
+            constexpr int kEach = (kStartWords + kLanes - 1) / kLanes;
+            int32_t word[kEach];
+#pragma unroll
+            for (int i = 0; i < kEach; ++i) {
+                const int w = lane_index() + i * kLanes;
+                word[i] = w < kStartWords ? start[w] : 0;
+            }
+#pragma unroll
+            for (int i = 0; i < kEach; ++i) {
+                const int w = lane_index() + i * kLanes;
                 if (w < kPositionWords) {
-                    put_word(thread, w, start[w]);
-                } else {
-                    row(thread)[w - kPositionWords] = static_cast<uint32_t>(start[w]);
+                    put_word(thread, w, word[i]);
+                } else if (w < kStartWords) {
+                    row(thread)[w - kPositionWords] = static_cast<uint32_t>(word[i]);
                 }
             }
         }
@@ -86,6 +97,23 @@ struct alignas(16) GameRows {
         }
         for (int i = copied + lane_index(); i < count; i += kLanes) to[i] = from[i];
     }
+};
+
+// Words that each thread fetches for its next game while it still works on this one.
+template <int kThreads, int kWords>
+struct Fetched {
+    uint32_t words[kWords][kThreads];
+
+    // fetch(put) calls put(i, pointer) for each word.
+    template <typename Fetch>
+    __device__ void begin(Fetch&& fetch) {
+        fetch([&](int i, const void* from) {
+            __pipeline_memcpy_async(&words[i][threadIdx.x], from, sizeof(uint32_t));
+        });
+        __pipeline_commit();
+    }
+    __device__ void wait() const { __pipeline_wait_prior(0); }
+    __device__ uint32_t operator[](int i) const { return words[i][threadIdx.x]; }
 };
 
 // A warp's doubtful pawn drops, whose masks are written already. One game in a hundred has one, and

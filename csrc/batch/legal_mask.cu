@@ -7,41 +7,61 @@ namespace {
 
 constexpr int kThreadsAnSm = 512;  // 128 registers each
 
-template <int kThreads>
-struct Shared {
-    GameRows<kThreads> rows;
-    DropQueue drops[kThreads / kLanes];
-};
+// Few games: a block each 128, every warp on its own.
+constexpr int kFewThreads = 128;
 
-template <int kThreads>
-__global__ void __launch_bounds__(kThreads, kThreadsAnSm / kThreads)
-    legal_mask_kernel(const LegalMaskArgs args) {
-    extern __shared__ __align__(16) unsigned char bytes[];
-    auto& shared = *reinterpret_cast<Shared<kThreads>*>(bytes);
-    DropQueue& queue = shared.drops[threadIdx.x / kLanes];
-    int put = 0;
-    const auto settle = [&] { settle_drops(queue, put, args.positions, args.mask); };
-    const int64_t stride = static_cast<int64_t>(gridDim.x) * kThreads;
-    for (int64_t first = static_cast<int64_t>(blockIdx.x) * kThreads; first < args.games;
-         first += stride) {
-        const int64_t game = first + threadIdx.x;
-        const bool inside = game < args.games;
-        const shogi::Position position = load_position(args.positions, inside ? game : first);
-        __syncthreads();  // warps that go through the code together fetch it once
-        const NextMoves next = next_moves(position, shared.rows.row());
-        shared.rows.flush(args.mask, first, args.games);
-        put_off(queue, put, game, inside ? next.generated.doubtful_drop : -1, settle);
+__global__ void __launch_bounds__(kFewThreads, kThreadsAnSm / kFewThreads)
+    legal_mask_of_few_kernel(const LegalMaskArgs args) {
+    __shared__ GameRows<kFewThreads> rows;
+    const int64_t first = static_cast<int64_t>(blockIdx.x) * kFewThreads;
+    const int64_t game = first + threadIdx.x;
+    if (game < args.games) {
+        const NextMoves next = next_moves(load_position(args.positions, game), rows.row());
+        settle(next, rows.row(), [&] { return load_position(args.positions, game); });
     }
-    settle();
+    rows.flush(args.mask, first, args.games);
 }
 
-template <int kThreads>
-void launch(const LegalMaskArgs& args, cudaStream_t stream) {
-    const unsigned resident =
-        resident_blocks<legal_mask_kernel<kThreads>>(kThreads, sizeof(Shared<kThreads>));
-    legal_mask_kernel<kThreads><<<std::min(blocks_for(args.games, kThreads), resident), kThreads,
-                                  sizeof(Shared<kThreads>), stream>>>(args);
-    check_launch("legal_mask_kernel");
+// Many games: blocks stay and take the next games, fetched meanwhile; the warps of a block go
+// through the code together, since fetching it is what takes longest else.
+constexpr int kManyThreads = 256;
+
+struct Shared {
+    GameRows<kManyThreads> rows;
+    Fetched<kManyThreads, kPositionWords> fetched;
+    DropQueue drops[kManyThreads / kLanes];
+};
+
+__global__ void __launch_bounds__(kManyThreads, kThreadsAnSm / kManyThreads)
+    legal_mask_of_many_kernel(const LegalMaskArgs args) {
+    extern __shared__ __align__(16) unsigned char bytes[];
+    auto& shared = *reinterpret_cast<Shared*>(bytes);
+    DropQueue& queue = shared.drops[threadIdx.x / kLanes];
+    int put = 0;
+    const auto settle_all = [&] { settle_drops(queue, put, args.positions, args.mask); };
+    const auto fetch = [&](int64_t game) {
+        if (game >= args.games) return;
+        const int32_t* const at = args.positions.words + game * args.positions.game_stride;
+        shared.fetched.begin([&](auto&& word) {
+            for (int w = 0; w < kPositionWords; ++w) word(w, at + w * args.positions.word_stride);
+        });
+    };
+    const int64_t stride = static_cast<int64_t>(gridDim.x) * kManyThreads;
+    int64_t first = static_cast<int64_t>(blockIdx.x) * kManyThreads;
+    fetch(first + threadIdx.x);
+    for (; first < args.games; first += stride) {
+        const int64_t game = first + threadIdx.x;
+        const bool inside = game < args.games;
+        shared.fetched.wait();
+        const shogi::Position position =
+            shogi::position_of_words([&](int w) { return shared.fetched[w]; });
+        fetch(game + stride);
+        __syncthreads();
+        const NextMoves next = next_moves(position, shared.rows.row());
+        shared.rows.flush(args.mask, first, args.games);
+        put_off(queue, put, game, inside ? next.generated.doubtful_drop : -1, settle_all);
+    }
+    settle_all();
 }
 
 }  // namespace
@@ -49,7 +69,16 @@ void launch(const LegalMaskArgs& args, cudaStream_t stream) {
 void legal_mask_cuda(const LegalMaskArgs& args, void* stream) {
     if (args.games == 0) return;
     const auto on = static_cast<cudaStream_t>(stream);
-    args.games <= kFewGames ? launch<128>(args, on) : launch<256>(args, on);
+    if (args.games <= kFewGames) {
+        legal_mask_of_few_kernel<<<blocks_for(args.games, kFewThreads), kFewThreads, 0, on>>>(args);
+        check_launch("legal_mask_of_few_kernel");
+    } else {
+        const unsigned blocks =
+            std::min(blocks_for(args.games, kManyThreads),
+                     resident_blocks<legal_mask_of_many_kernel>(kManyThreads, sizeof(Shared)));
+        legal_mask_of_many_kernel<<<blocks, kManyThreads, sizeof(Shared), on>>>(args);
+        check_launch("legal_mask_of_many_kernel");
+    }
 }
 
 }  // namespace keisei::batch

@@ -177,7 +177,7 @@ void launch(const RandomPlayArgs& args, cudaStream_t stream) {
 void random_play_cuda(const RandomPlayArgs& args, void* stream) {
     if (args.state.games == 0 || args.plies == 0) return;
     const auto on = static_cast<cudaStream_t>(stream);
-    args.state.games <= kFewGames ? launch<128>(args, on) : launch<512>(args, on);
+    args.state.games <= kFewGames ? launch<128>(args, on) : launch<256>(args, on);
 }
 
 }  // namespace keisei::batch

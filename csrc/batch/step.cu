@@ -7,93 +7,171 @@ namespace {
 
 constexpr int kThreadsAnSm = 512;  // 128 registers each
 
-template <int kThreads>
-struct Shared {
-    GameRows<kThreads> rows;
-    DropQueue drops[kThreads / kLanes];
-};
-
 __device__ void fold_error(int64_t* cell, int64_t code) {
     if (code != kNoError) {
         atomicMin(reinterpret_cast<long long*>(cell), static_cast<long long>(code));
     }
 }
 
-// Whether the doubtful drop decides if the game goes on: there is no other legal move.
-__device__ bool is_urgent(const NextMoves& next, const uint32_t* row) {
-    const uint32_t* const pawns = row + 3 * shogi::kDropPlane;
-    return !next.any && __popc(pawns[0]) + __popc(pawns[1]) + __popc(pawns[2]) == 1;
+// What a step needs of a game before it can begin.
+struct Before {
+    int64_t label;
+    int32_t ply, clock, runs, pending;
+};
+
+// One step of the games of a block, `first` being that of its first thread, in two halves. What is
+// known between them:
+struct Half {
+    Moved moved;
+    bool moves;
+    bool begins;
+    int32_t clock;
+};
+
+// Plays the labels. A label's mask word, far away in memory, is asked for first and looked at last:
+// until then the label counts as legal.
+__device__ Half first_half(const StepArgs& args, int64_t game, const Before& before,
+                           shogi::Position& position, uint32_t* row) {
+    const State& state = args.state;
+    Half half{};
+    half.clock = before.clock;
+    if (game >= state.games) return half;
+    half.begins = before.pending != 0;
+    const bool is_label = before.label >= 0 && before.label < shogi::kLabels;
+    const int label = is_label ? static_cast<int>(before.label) : 0;
+    const uint32_t* const mask = state.mask_row(game);
+    const uint32_t word = mask[label / shogi::kWordBits];
+    half.moved = make_move(state, game, before.clock, before.ply,
+                           static_cast<uint32_t>(before.runs), label, position);
+    half.moves = !half.begins && is_label && ((word >> (label % shogi::kWordBits)) & 1u) != 0;
+    if (half.moves) {
+        store_position(state.positions, 1, state.games, game, position);
+        return half;
+    }
+    write_idle(args, game);
+    if (half.begins) {
+        half.clock = state.next_clock(before.clock);
+    } else {
+        fold_error(args.error, error_code(game, before.label));
+#pragma unroll 1
+        for (int w = 0; w < kMaskWords; ++w) row[w] = mask[w];
+    }
+    return half;
 }
 
+// Makes the legal moves of the new positions, judges, begins new games, writes the masks. Returns
+// the square of a doubtful pawn drop that is left in a mask, or -1: such a drop is settled only
+// where it decides whether the game goes on, or if the caller says so.
 template <int kThreads>
-__global__ void __launch_bounds__(kThreads, kThreadsAnSm / kThreads)
-    step_kernel(const StepArgs args) {
-    extern __shared__ __align__(16) unsigned char bytes[];
-    auto& shared = *reinterpret_cast<Shared<kThreads>*>(bytes);
+__device__ int second_half(const StepArgs& args, int64_t first, Half half,
+                           const shogi::Position& position, GameRows<kThreads>& rows,
+                           bool settle_all) {
     const State& state = args.state;
-    const PositionsView positions{state.positions, 1, state.games};
+    const int64_t game = first + threadIdx.x;
+    uint32_t* const row = rows.row();
+    int doubtful = -1;
+    if (half.moves) {
+        const NextMoves next = next_moves(position, row);
+        doubtful = next.generated.doubtful_drop;
+        const uint32_t* const pawns = row + 3 * shogi::kDropPlane;
+        const bool alone = !next.any && __popc(pawns[0]) + __popc(pawns[1]) + __popc(pawns[2]) == 1;
+        if (doubtful >= 0 && (settle_all || alone)) {
+            settle(next, row,
+                   [&] { return load_position({state.positions, 1, state.games}, game); });
+            doubtful = -1;
+        }
+        const Judged judged = judge_move(state, game, half.moved, next, row);
+        write_result(args, game, half.moved, judged);
+        half.clock = half.moved.clock;
+        half.begins = judged.begins_anew();
+        if (!half.begins) {
+            state.positions[kFirstHandWord * state.games + game] =
+                static_cast<int32_t>(judged.hand);
+            store_progress(state, game, half.moved, judged);
+        }
+    }
+    __syncwarp();
+    rows.begin_games(state, first, half.begins, half.clock, [&](int thread, int w, int32_t value) {
+        state.positions[w * state.games + first + thread] = value;
+    });
+    rows.flush(state.mask, first, state.games);
+    return half.begins ? -1 : doubtful;
+}
+
+// Few games: a block each 128, every warp on its own.
+constexpr int kFewThreads = 128;
+
+__global__ void __launch_bounds__(kFewThreads, kThreadsAnSm / kFewThreads)
+    step_few_kernel(const StepArgs args) {
+    __shared__ GameRows<kFewThreads> rows;
+    const State& state = args.state;
+    const int64_t first = static_cast<int64_t>(blockIdx.x) * kFewThreads;
+    const int64_t game = first + threadIdx.x;
+    const int64_t inside = game < state.games ? game : first;
+    shogi::Position position = load_position({state.positions, 1, state.games}, inside);
+    const Before before{args.actions[inside], state.progress_of(PLY, inside),
+                        state.progress_of(CLOCK, inside), state.progress_of(CHECK_RUNS, inside),
+                        state.progress_of(PENDING, inside)};
+    const Half half = first_half(args, game, before, position, rows.row());
+    second_half(args, first, half, position, rows, true);
+}
+
+// Many games: blocks stay and take the next games, fetched meanwhile; the warps of a block go
+// through the code together, since fetching it is what takes longest else.
+constexpr int kManyThreads = 256;
+constexpr int kBeforeWords = kPositionWords + kProgressRows + 2;
+
+struct Shared {
+    GameRows<kManyThreads> rows;
+    Fetched<kManyThreads, kBeforeWords> fetched;
+    DropQueue drops[kManyThreads / kLanes];
+};
+
+__global__ void __launch_bounds__(kManyThreads, kThreadsAnSm / kManyThreads)
+    step_many_kernel(const StepArgs args) {
+    extern __shared__ __align__(16) unsigned char bytes[];
+    auto& shared = *reinterpret_cast<Shared*>(bytes);
+    const State& state = args.state;
     DropQueue& queue = shared.drops[threadIdx.x / kLanes];
-    uint32_t* const row = shared.rows.row();
     int put = 0;
-    const auto settle_all = [&] { settle_drops(queue, put, positions, state.mask); };
-    const int64_t stride = static_cast<int64_t>(gridDim.x) * kThreads;
-    for (int64_t first = static_cast<int64_t>(blockIdx.x) * kThreads; first < state.games;
-         first += stride) {
-        const int64_t game = first + threadIdx.x;
-        bool begins = false;
-        bool moves = false;
-        int32_t clock = 0;
-        int doubtful = -1;
-        Moved moved;
-        shogi::Position position;
-        if (game < state.games) {
-            // Everything that may be needed is asked for at once; only the mask has to wait for
-            // the label.
-            const int64_t label = args.actions[game];
-            position = load_position(positions, game);
-            clock = state.progress_of(CLOCK, game);
-            const int32_t ply = state.progress_of(PLY, game);
-            const auto runs = static_cast<uint32_t>(state.progress_of(CHECK_RUNS, game));
-            begins = state.progress_of(PENDING, game) != 0;
-            moves = !begins && is_allowed(state.mask_row(game), label);
-            if (moves) {
-                moved = make_move(state, game, clock, ply, runs, static_cast<int>(label), position);
-                store_position(state.positions, 1, state.games, game, position);
-            } else {
-                write_idle(args, game);
-                if (begins) {
-                    clock = state.next_clock(clock);
-                } else {
-                    fold_error(args.error, error_code(game, label));
-#pragma unroll 1
-                    for (int w = 0; w < kMaskWords; ++w) row[w] = state.mask_row(game)[w];
-                }
+    const auto settle_all = [&] {
+        settle_drops(queue, put, {state.positions, 1, state.games}, state.mask);
+    };
+    const auto fetch = [&](int64_t game) {
+        if (game >= state.games) return;
+        shared.fetched.begin([&](auto&& word) {
+            for (int w = 0; w < kPositionWords; ++w) {
+                word(w, state.positions + w * state.games + game);
             }
-        }
-        __syncthreads();  // warps that go through the code together fetch it once
-        if (moves) {
-            NextMoves next = next_moves(position, row);
-            doubtful = next.generated.doubtful_drop;
-            if (doubtful >= 0 && is_urgent(next, row)) {
-                settle(next, row, [&] { return load_position(positions, game); });
-                doubtful = -1;
+            for (int r = 0; r < kProgressRows; ++r) {
+                word(kPositionWords + r, state.progress + r * state.games + game);
             }
-            const Judged judged = judge_move(state, game, moved, next, row);
-            write_result(args, game, moved, judged);
-            clock = moved.clock;
-            begins = judged.begins_anew();
-            if (!begins) {
-                state.positions[kFirstHandWord * state.games + game] =
-                    static_cast<int32_t>(judged.hand);
-                store_progress(state, game, moved, judged);
-            }
-        }
-        __syncwarp();
-        shared.rows.begin_games(state, first, begins, clock, [&](int thread, int w, int32_t value) {
-            state.positions[w * state.games + first + thread] = value;
+            const auto* const label = reinterpret_cast<const uint32_t*>(args.actions + game);
+            word(kPositionWords + kProgressRows, label);
+            word(kPositionWords + kProgressRows + 1, label + 1);
         });
-        shared.rows.flush(state.mask, first, state.games);
-        put_off(queue, put, game, begins ? -1 : doubtful, settle_all);
+    };
+    const auto progress = [&](int row) {
+        return static_cast<int32_t>(shared.fetched[kPositionWords + row]);
+    };
+    const int64_t stride = static_cast<int64_t>(gridDim.x) * kManyThreads;
+    int64_t first = static_cast<int64_t>(blockIdx.x) * kManyThreads;
+    fetch(first + threadIdx.x);
+    for (; first < state.games; first += stride) {
+        const int64_t game = first + threadIdx.x;
+        shared.fetched.wait();
+        shogi::Position position =
+            shogi::position_of_words([&](int w) { return shared.fetched[w]; });
+        const auto low = shared.fetched[kPositionWords + kProgressRows];
+        const auto high = shared.fetched[kPositionWords + kProgressRows + 1];
+        const Before before{static_cast<int64_t>(low | (static_cast<uint64_t>(high) << 32)),
+                            progress(PLY), progress(CLOCK), progress(CHECK_RUNS),
+                            progress(PENDING)};
+        fetch(game + stride);
+        const Half half = first_half(args, game, before, position, shared.rows.row());
+        __syncthreads();
+        const int doubtful = second_half(args, first, half, position, shared.rows, false);
+        put_off(queue, put, game, doubtful, settle_all);
     }
     settle_all();
 }
@@ -107,15 +185,6 @@ __global__ void __launch_bounds__(kCheckThreads) check_actions_kernel(const Step
     if (!is_allowed(args.state.mask_row(game), label)) {
         fold_error(args.error, error_code(game, label));
     }
-}
-
-template <int kThreads>
-void launch(const StepArgs& args, cudaStream_t stream) {
-    const unsigned resident =
-        resident_blocks<step_kernel<kThreads>>(kThreads, sizeof(Shared<kThreads>));
-    step_kernel<kThreads><<<std::min(blocks_for(args.state.games, kThreads), resident), kThreads,
-                            sizeof(Shared<kThreads>), stream>>>(args);
-    check_launch("step_kernel");
 }
 
 }  // namespace
@@ -141,9 +210,19 @@ int64_t first_illegal_cuda(const StepArgs& args, void* stream) {
 }
 
 void step_cuda(const StepArgs& args, void* stream) {
-    if (args.state.games == 0) return;
+    const int64_t games = args.state.games;
+    if (games == 0) return;
     const auto on = static_cast<cudaStream_t>(stream);
-    args.state.games <= kFewGames ? launch<128>(args, on) : launch<256>(args, on);
+    if (games <= kFewGames) {
+        step_few_kernel<<<blocks_for(games, kFewThreads), kFewThreads, 0, on>>>(args);
+        check_launch("step_few_kernel");
+    } else {
+        const unsigned blocks =
+            std::min(blocks_for(games, kManyThreads),
+                     resident_blocks<step_many_kernel>(kManyThreads, sizeof(Shared)));
+        step_many_kernel<<<blocks, kManyThreads, sizeof(Shared), on>>>(args);
+        check_launch("step_many_kernel");
+    }
 }
 
 }  // namespace keisei::batch

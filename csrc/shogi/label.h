@@ -78,7 +78,7 @@ KEISEI_HD Move move_of_label(const Position& position, int label) {
 }
 
 // Where the piece stands that a legal label of a board move takes to `to`: on the nearest occupied
-// square behind it.
+// square behind it. Of a label that is not legal, some square.
 KEISEI_HD int origin_of_legal(const Bitboard& occupied, int direction, int to) {
     // Six bits each, so that no table in memory is read: the change of the square plus 16.
     constexpr uint64_t kDeltas = [] {
@@ -91,7 +91,7 @@ KEISEI_HD int origin_of_legal(const Bitboard& occupied, int direction, int to) {
     const int delta = static_cast<int>((kDeltas >> (6 * direction)) & 63) - 16;
     int from = to - delta;
     while (from >= 0 && from < kSquares && !occupied.test(from)) from -= delta;
-    return from;
+    return from >= 0 && from < kSquares ? from : to;
 }
 
 }  // namespace keisei::shogi
