@@ -16,7 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks.measure import Row, Settings, Timing, expect, row, time_calls
 from keisei import ops
 from keisei.config_schema import AppConfig, EnvConfig, ModelConfig, TrainingConfig
-from keisei.core.ppo_agent import PPOAgent, ppo_loss
+from keisei.core.ppo_agent import ppo_loss
 from keisei.training import Trainer
 
 
@@ -72,33 +72,19 @@ def make_trainer(job: Job, device: torch.device) -> Trainer:
     return trainer
 
 
-class _Seeded(torch.autograd.Function):
-    """Nothing, with given gradients: lets a backward pass begin at the network's outputs."""
-
-    @staticmethod
-    def forward(ctx: Any, logits: Tensor, values: Tensor, *seeds: Tensor) -> Tensor:
-        ctx.save_for_backward(*seeds)
-        return logits.new_zeros((), dtype=torch.float32)
-
-    @staticmethod
-    def backward(ctx: Any, _: Tensor) -> tuple[Tensor | None, ...]:
-        logits, values = ctx.saved_tensors
-        return logits, values, None, None
-
-
 class Alone:
     """A trainer's network at the two batch sizes of an iteration, and nothing else."""
 
     def __init__(self, trainer: Trainer, job: Job, device: torch.device) -> None:
         agent = trainer.agent
-        self._network = agent._network
+        self._network = agent.network
         self._model = trainer.model
         self._device = device
         positions = trainer.env.positions
         self.rows = _longest_piece(job)
         repeated = positions.repeat(math.ceil(self.rows / len(positions)), 1)[: self.rows]
-        self._collecting = planes_for(agent, positions)
-        self._learning = planes_for(agent, repeated)
+        self._collecting = agent.planes(positions)
+        self._learning = agent.planes(repeated)
         logits, values = self.forward()
         self._seeds = (
             torch.randn(self.rows, ops.LABELS, device=device).to(logits.dtype) * 1e-3,
@@ -123,8 +109,7 @@ class Alone:
     def forward_backward(self) -> object:
         """As while learning: one minibatch."""
         logits, values = self._network(self._learning)
-        seeded: Callable[..., Tensor] = _Seeded.apply
-        return self._network.gradients(seeded(logits, values, *self._seeds))
+        return self._network.gradients((logits, values), self._seeds)
 
     def flops(self) -> tuple[float, float]:
         """Of a forward pass while collecting, and of both passes of a minibatch."""
@@ -142,12 +127,6 @@ class Alone:
             time_calls([self.forward], self._device, least=0.1),
             time_calls([self.forward_backward], self._device, least=0.1),
         )
-
-
-def planes_for(agent: PPOAgent, positions: Tensor) -> Tensor:
-    """The planes as the agent's network takes them."""
-    padded = agent._network.padded
-    return ops.planes(positions, agent._dtype, channels_last=True, padded=padded)
 
 
 def _pieces(job: Job) -> int:
@@ -258,13 +237,12 @@ def _parts(trainer: Trainer, job: Job, steps: int, device: torch.device) -> dict
     rows = torch.arange(_longest_piece(job), device=device)
     batch = buffer.gather(rows)
     mask = ops.legal_mask(batch.positions)
-    logits = torch.randn(len(rows), ops.LABELS, device=device).to(agent._dtype).requires_grad_()
-    values = torch.randn(len(rows), device=device).requires_grad_()
     with torch.no_grad():
         chosen, _ = agent.evaluate(env.positions)
-    gradients = [torch.zeros_like(parameter) for parameter in trainer.model.parameters()]
-    for parameter, gradient in zip(trainer.model.parameters(), gradients, strict=True):
-        parameter.grad = gradient
+    logits = torch.randn(len(rows), ops.LABELS, device=device).to(chosen.dtype).requires_grad_()
+    values = torch.randn(len(rows), device=device).requires_grad_()
+    for parameter in trainer.model.parameters():
+        parameter.grad = torch.zeros_like(parameter)
 
     def choose_and_step() -> None:
         env.step(env.sample(chosen)[0])
@@ -274,16 +252,16 @@ def _parts(trainer: Trainer, job: Job, steps: int, device: torch.device) -> dict
         return torch.autograd.grad(found.total, (logits, values))
 
     calls: dict[str, tuple[Callable[[], object], int]] = {
-        "planes while collecting": (lambda: planes_for(agent, env.positions), job.plies + 1),
+        "planes while collecting": (lambda: agent.planes(env.positions), job.plies + 1),
         "choosing and stepping": (choose_and_step, job.plies),
         "gathering rows": (lambda: buffer.gather(rows), steps),
         "planes and masks while learning": (
-            lambda: (planes_for(agent, batch.positions), ops.legal_mask(batch.positions)),
+            lambda: (agent.planes(batch.positions), ops.legal_mask(batch.positions)),
             steps,
         ),
         "loss": (loss, steps),
-        "clipping and optimiser": (lambda: agent._clip_and_step(gradients), steps),
-        "casting weights": (agent._network.refresh, steps + 1),
+        "clipping and optimiser": (agent.clip_and_step, steps),
+        "casting weights": (agent.network.refresh, steps + 1),
     }
     return {
         name: time_calls([call], device, runs=3).median * count

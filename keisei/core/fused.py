@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,12 +43,18 @@ class Tile:
         return max(1, self.elements_of_sum // _block(channels))
 
 
+# By kernel and by whether the network is at least 256 wide.
 TILES = {
-    "norm_relu_forward": Tile(4096, 8),
-    "norm_relu_backward": Tile(2048, 8, programs=132 * 8),
-    "join_forward": Tile(2048, 8, elements_of_sum=8192, stages=2),
-    "join_backward": Tile(2048, 8, programs=132 * 2, stages=3, registers=128),
-    "join_backward_rest": Tile(4096, 8),
+    ("norm_relu_forward", False): Tile(4096, 8),
+    ("norm_relu_forward", True): Tile(4096, 8),
+    ("norm_relu_backward", False): Tile(2048, 8, programs=132 * 4),
+    ("norm_relu_backward", True): Tile(2048, 8, programs=132 * 4),
+    ("join_forward", False): Tile(1024, 4, elements_of_sum=4096, stages=3),
+    ("join_forward", True): Tile(4096, 8, elements_of_sum=8192),
+    ("join_backward", False): Tile(1024, 4, programs=132 * 4, stages=3, registers=128),
+    ("join_backward", True): Tile(1024, 4, programs=132 * 4, stages=3, registers=128),
+    ("join_backward_rest", False): Tile(4096, 8),
+    ("join_backward_rest", True): Tile(4096, 8),
 }
 
 
@@ -68,7 +75,7 @@ class NormRelu(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor]:
         """For x [N, C, 9, 9] channels-last; shift, weight, bias [C]."""
         channels = x.shape[1]
-        tile = TILES["norm_relu_forward"]
+        tile = TILES["norm_relu_forward", channels >= 256]
         rows, step = x.numel() // channels, tile.rows(channels)
         z = torch.empty_like(x)
         kernels.norm_relu_forward[(triton.cdiv(rows, step),)](
@@ -94,7 +101,7 @@ class NormRelu(torch.autograd.Function):
         """The gradients of the inputs from those of both outputs."""
         x, shift, weight, bias = ctx.saved_tensors
         channels = x.shape[1]
-        tile = TILES["norm_relu_backward"]
+        tile = TILES["norm_relu_backward", channels >= 256]
         rows, step = x.numel() // channels, tile.rows(channels)
         programs = min(tile.programs, triton.cdiv(rows, step))
         dx = torch.empty_like(x)
@@ -144,7 +151,7 @@ class Join(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor]:
         """For x and y [N, C, 9, 9] channels-last; shift, weight, bias [C]."""
         batch, channels = x.shape[:2]
-        tile = TILES["join_forward"]
+        tile = TILES["join_forward", channels >= 256]
         hidden_units = 1 if squeeze is None else squeeze.shape[0]
         out, z = torch.empty_like(x), torch.empty_like(x)
         save = any(ctx.needs_input_grad)
@@ -196,7 +203,7 @@ class Join(torch.autograd.Function):
         saved: tuple[Any, ...] = tuple(rest) or (None,) * 6
         y, squeeze, excite, pooled, hidden, gate = saved
         batch, channels = out.shape[:2]
-        tile = TILES["join_backward"]
+        tile = TILES["join_backward", channels >= 256]
         programs = min(tile.programs, batch)
         dx = torch.empty_like(out)
         dz = _dense(dz)
@@ -230,7 +237,7 @@ class Join(torch.autograd.Function):
         dhidden = torch.where(hidden > 0, dexcited @ excite, 0.0)
         dpooled = dhidden @ squeeze
         dy = torch.empty_like(out)
-        tile = TILES["join_backward_rest"]
+        tile = TILES["join_backward_rest", channels >= 256]
         kernels.join_backward_rest[(batch,)](
             dx,
             gate,
@@ -290,9 +297,11 @@ class FusedResNet:
         """See ``WorkingNetwork``."""
         torch._foreach_copy_(self._used, self._parameters)
 
-    def gradients(self, loss: Tensor) -> list[Tensor | None]:
+    def gradients(
+        self, outputs: Sequence[Tensor], by: Sequence[Tensor] | None = None
+    ) -> list[Tensor | None]:
         """See ``WorkingNetwork``."""
-        found = torch.autograd.grad(loss, self._leaves)
+        found = torch.autograd.grad(outputs, self._leaves, by)
         used = [self._unpadded(*pair) for pair in zip(self._weights, found, strict=True)]
         out = [torch.empty_like(parameter) for parameter in self._parameters]
         torch._foreach_copy_(out, used)

@@ -77,7 +77,7 @@ class PPOAgent:
         self.device = device
         self.batch_size = config.batch_size
         self._dtype = torch.bfloat16 if config.precision == "bfloat16" else torch.float32
-        self._network: WorkingNetwork = PlainNetwork(model, device, self._dtype)
+        self.network: WorkingNetwork = PlainNetwork(model, device, self._dtype)
         self._named = dict(model.named_parameters())
         decayed = [p for p in self._named.values() if p.ndim > 1]
         others = [p for p in self._named.values() if p.ndim <= 1]
@@ -112,9 +112,9 @@ class PPOAgent:
         if self.device.type == "cuda" and isinstance(self.model, ResNet):
             from keisei.core.fused import FusedResNet  # needs Triton, which is there on CUDA only
 
-            self._network = FusedResNet(self.model, self._dtype)
-        elif isinstance(self._network, PlainNetwork):
-            self._network.compile()
+            self.network = FusedResNet(self.model, self._dtype)
+        elif isinstance(self.network, PlainNetwork):
+            self.network.compile()
         self._changes += 1
 
     @property
@@ -128,9 +128,12 @@ class PPOAgent:
         Without ``refresh`` with the weights of the last call that had it: they have not changed.
         """
         if refresh:
-            self._network.refresh()
-        planes = ops.planes(positions, self._dtype, channels_last=True, padded=self._network.padded)
-        return self._network(planes)
+            self.network.refresh()
+        return self.network(self.planes(positions))
+
+    def planes(self, positions: Tensor) -> Tensor:
+        """What the working network takes, from packed positions int32 [N, 17]."""
+        return ops.planes(positions, self._dtype, channels_last=True, padded=self.network.padded)
 
     def learn(self, buffer: ExperienceBuffer, generator: torch.Generator) -> dict[str, float]:
         """Several passes over a rollout with its advantages; returns the means of the metrics.
@@ -211,10 +214,10 @@ class PPOAgent:
             return
 
         for parameter, gradient in zip(
-            self._named.values(), self._network.gradients(loss.total), strict=True
+            self._named.values(), self.network.gradients([loss.total]), strict=True
         ):
             parameter.grad = gradient
-        norm = self._clip_and_step([p.grad for p in self._named.values() if p.grad is not None])
+        norm = self.clip_and_step()
         terms = (
             loss.total.detach(),
             loss.policy,
@@ -227,8 +230,12 @@ class PPOAgent:
         self._sums.add_(torch.where(self._stop > 0, 0.0, torch.stack(terms)))
         self._taken.add_(1.0 - self._stop)
 
-    def _clip_and_step(self, gradients: list[Tensor]) -> Tensor:
-        """Scales the gradients down to ``max_grad_norm`` and takes the step; returns their norm."""
+    def clip_and_step(self) -> Tensor:
+        """Scales the gradients down to ``max_grad_norm`` and takes the step; returns their norm.
+
+        On CUDA an update that has stopped takes none.
+        """
+        gradients = [p.grad for p in self._named.values() if p.grad is not None]
         norm = torch.nn.utils.get_total_norm(gradients, foreach=self._ahead)
         if self._ahead:
             # As clip_grads_with_norm_ has it, in the optimiser's own pass over the gradients.

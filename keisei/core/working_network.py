@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import torch
@@ -25,10 +25,13 @@ class WorkingNetwork(Protocol):
         """Planes in the working dtype -> (logits [N, 2187] in it, values float32 [N])."""
         ...
 
-    def gradients(self, loss: Tensor) -> list[Tensor | None]:
-        """The gradients of ``loss`` by each parameter, in order, in the parameters' dtype.
+    def gradients(
+        self, outputs: Sequence[Tensor], by: Sequence[Tensor] | None = None
+    ) -> list[Tensor | None]:
+        """The gradients by each parameter, in order, in the parameters' dtype.
 
-        None where a parameter has no part in it.
+        Of the sum of ``outputs``, scalars, or of tensors whose own gradients are ``by``. None where
+        a parameter has no part in it.
         """
         ...
 
@@ -61,6 +64,8 @@ class PlainNetwork:
             logits, values = self._call(planes)
         return logits, values.float()
 
-    def gradients(self, loss: Tensor) -> list[Tensor | None]:
+    def gradients(
+        self, outputs: Sequence[Tensor], by: Sequence[Tensor] | None = None
+    ) -> list[Tensor | None]:
         """See ``WorkingNetwork``."""
-        return list(torch.autograd.grad(loss, self._parameters, allow_unused=True))
+        return list(torch.autograd.grad(outputs, self._parameters, by, allow_unused=True))

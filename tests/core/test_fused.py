@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from keisei.core.network import ResNet
+from keisei.core.working_network import PlainNetwork, WorkingNetwork
 
 
 def network(width: int, se_ratio: int, device: str) -> ResNet:
@@ -26,27 +27,39 @@ def network(width: int, se_ratio: int, device: str) -> ResNet:
 
 
 def relative(got: torch.Tensor, expected: torch.Tensor) -> float:
-    return float((got.double() - expected.double()).norm() / expected.double().norm())
+    got, expected = got.detach().double(), expected.detach().double()
+    return float((got - expected).norm() / expected.norm())
 
 
-def errors(width: int, se_ratio: int, device: str, dtype: torch.dtype) -> dict[str, float]:
-    """The distance of the fused network in ``dtype`` from the plain one in float64."""
+def errors(
+    width: int, se_ratio: int, device: str, dtype: torch.dtype, plainly: bool = False
+) -> dict[str, float]:
+    """The distance of the fused network in ``dtype`` from the plain one in float64.
+
+    ``plainly``: that of the plain one in ``dtype`` instead.
+    """
     from keisei.core.fused import FusedResNet
 
     plain = network(width, se_ratio, device)
-    fused = FusedResNet(plain, dtype)
+    fused: WorkingNetwork = FusedResNet(plain, dtype)
+    if plainly:
+        fused = PlainNetwork(plain, torch.device(device), dtype)
     generator = torch.Generator().manual_seed(0)
     planes = (torch.rand(5, 121, 9, 9, generator=generator) < 0.2).to(device, dtype)
     planes = planes.contiguous(memory_format=torch.channels_last)
     padded = torch.nn.functional.pad(planes, (0, 0, 0, 0, 0, 7))
     by_logits = torch.randn(5, 2187, generator=generator).to(device)
     by_value = torch.randn(5, generator=generator).to(device)
-    logits, value = fused(padded.contiguous(memory_format=torch.channels_last))
+    padded = padded.contiguous(memory_format=torch.channels_last)
+    logits, value = fused(padded if fused.padded else planes)
     assert logits.dtype == dtype and value.dtype == torch.float32
-    gradients = fused.gradients((logits * by_logits).sum() + (value * by_value).sum())
+    gradients = fused.gradients([(logits * by_logits).sum(), (value * by_value).sum()])
     for parameter, gradient in zip(plain.parameters(), gradients, strict=True):
         assert gradient is not None and gradient.dtype == parameter.dtype
-        assert gradient.stride() == parameter.stride(), "the fused optimiser wants the same strides"
+        if not plainly:
+            assert gradient.stride() == parameter.stride(), (
+                "the fused optimiser wants these strides"
+            )
     plain.double()
     exact_logits, exact_value = plain(planes.double())
     ((exact_logits * by_logits).sum() + (exact_value * by_value).sum()).backward()
@@ -89,8 +102,11 @@ def test_on_a_gpu(width: int, se_ratio: int) -> None:
     finally:
         torch.backends.cudnn.allow_tf32 = True
     assert {name: error for name, error in exact.items() if not error < 1e-4} == {}
+    # In bfloat16 it rounds less often than the plain one does under autocast.
     rough = errors(width, se_ratio, "cuda", torch.bfloat16)
-    assert {name: error for name, error in rough.items() if not error < 5e-2} == {}
+    plain = errors(width, se_ratio, "cuda", torch.bfloat16, plainly=True)
+    worse = {name: (e, plain[name]) for name, e in rough.items() if not e < 2 * plain[name] + 1e-2}
+    assert worse == {}
 
 
 @pytest.mark.gpu
