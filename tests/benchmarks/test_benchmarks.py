@@ -94,7 +94,7 @@ def test_wrong_sample_is_not_timed():
 def test_network_that_works_wrongly_is_not_timed(monkeypatch):
     job = iteration.job_for(SMALL, 1, 8)
     trainer = iteration.make_trainer(job, CPU)
-    right = trainer.agent._network
+    right = trainer.agent.network
 
     class Wrong:
         padded = False
@@ -102,7 +102,7 @@ def test_network_that_works_wrongly_is_not_timed(monkeypatch):
         def __call__(self, planes):
             return right(planes.flip(2))
 
-    monkeypatch.setattr(trainer.agent, "_network", Wrong())
+    monkeypatch.setattr(trainer.agent, "network", Wrong())
     with pytest.raises(WrongResultError, match="logits are wrong"):
         iteration.Alone(trainer, job, CPU)
 
