@@ -78,7 +78,8 @@ class TrainingConfig(_Section):
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """arithmetic of the network; auto: bfloat16 on CUDA, float32 on a CPU"""
     compile: bool | Auto = "auto"
-    """torch.compile; auto: on CUDA where a trial of it works"""
+    """fuse the network's kernels (Triton on CUDA, torch.compile elsewhere); auto: on CUDA where a
+    trial of it works"""
     device: str = "auto"
     """auto, cpu, cuda or cuda:N; auto: cuda where there is one"""
     seed: Annotated[int, Field(ge=0, lt=2**62)] = 0

@@ -261,6 +261,17 @@ class Join(torch.autograd.Function):
         )
 
 
+def try_kernel(device: torch.device) -> None:
+    """Compiles and runs one kernel; raises whatever it takes to know that none would work."""
+    x = torch.ones(1, 16, 9, 9, device=device)
+    weight, bias = torch.ones(16, device=device), torch.zeros(16, device=device)
+    with torch.no_grad():
+        norm_relu: Any = NormRelu.apply
+        _, z = norm_relu(_dense(x), None, weight, bias)
+    if not bool((z > 0.9).all()):
+        raise RuntimeError(f"a kernel gave {z.flatten()[0].item()}, expected nearly 1")
+
+
 class FusedResNet:
     """A ``ResNet`` in ``dtype`` on CUDA: a ``WorkingNetwork``.
 

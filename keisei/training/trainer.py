@@ -66,12 +66,17 @@ def find_device(name: str) -> torch.device:
 
 
 def why_not_compiled(device: torch.device) -> str:
-    """Why torch.compile does not work on ``device``, in one line; empty if a trial of it did.
+    """Why kernels cannot be compiled for ``device``, in one line; empty if a trial of it worked.
 
     It takes Triton, a C compiler and Python's headers, and nothing tells beforehand.
     """
     try:
-        torch.compile(lambda x: x * 2 + 1)(torch.ones(8, device=device))
+        if device.type == "cuda":
+            from keisei.core.fused import try_kernel
+
+            try_kernel(device)
+        else:
+            torch.compile(lambda x: x * 2 + 1)(torch.ones(8, device=device))
     except Exception as error:
         lines = [line for line in str(error).splitlines() if line.strip()]
         return f"{type(error).__name__}: {lines[0] if lines else ''}"
@@ -135,11 +140,10 @@ class Trainer:
         self._warnings: list[str] = []  # said once there is a log
         compile_network = self.device.type == "cuda"
         if config.training.compile == "auto" and compile_network:
-            _log.info("trying torch.compile, which takes some seconds")
             reason = why_not_compiled(self.device)
             if reason:
                 compile_network = False
-                self._warnings.append(f"torch.compile does not work here: {reason}")
+                self._warnings.append(f"the network is not fused: {reason}")
         self.config = resolve(
             config,
             device=str(self.device),
@@ -225,12 +229,13 @@ class Trainer:
     def _train(self, display: ProgressDisplay, writer: MetricsWriter, stop: StopRequest) -> None:
         state, total = self.state, self.total_timesteps
         interval = _settled(self.config.logging.checkpoint_interval)
-        # The first figures come at once, uncompiled; the second iteration compiles. The pace is
-        # that of the iterations after those that warm up.
-        warm_up = state.iteration + (2 if self.config.training.compile else 1)
+        # The first figures come at once, uncompiled; the second iteration compiles, and what it ran
+        # is recorded in the third. The pace is that of the iterations after those that warm up.
+        compiling = state.iteration + 1 if self.config.training.compile else -1
+        warm_up = state.iteration + (3 if self.config.training.compile else 2)
         mark = state.step, state.seconds
         while state.step < total and not stop.requested:
-            if self.config.training.compile and state.iteration == warm_up - 1:
+            if state.iteration == compiling:
                 self.agent.compile_network()
             metrics = self._iterate(display)
             writer.write(state.iteration, state.step, metrics)
@@ -403,9 +408,7 @@ class Trainer:
         for warning in self._warnings:
             _log.warning("%s", warning)
         if training.compile:
-            _log.info(
-                "the network is compiled in the second iteration, which takes about half a minute"
-            )
+            _log.info("kernels are compiled in the second iteration, which takes some seconds")
 
 
 def _settled(value: int | str) -> int:

@@ -411,7 +411,7 @@ def test_on_cuda_compiled_in_bfloat16_and_resumed_on_a_processor(tmp_path: Path)
     first, screen = train(settings)
     assert first.config.training.device == "cuda:0"
     assert first.config.training.precision == "bfloat16"
-    assert first.config.training.compile or "torch.compile does not work here" in screen
+    assert first.config.training.compile or "the network is not fused" in screen
     assert all(math.isfinite(value) for line in records(first) for value in line.values())
     # The first gradient step of an iteration sees the policy that collected: its KL is noise.
     assert records(first)[0]["learn.clip_fraction"] < 0.05
