@@ -2,7 +2,10 @@
 // that it begins anew together, and the doubtful pawn drops that it puts off.
 #pragma once
 
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wshadow"  // in CUDA's own header
 #include <cuda_pipeline.h>
+#pragma GCC diagnostic pop
 
 #include "batch/launch.h"
 #include "batch/state.h"
