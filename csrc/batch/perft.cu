@@ -15,9 +15,10 @@ namespace {
 constexpr int kThreads = 128;
 constexpr int kWarps = kThreads / 32;
 // Positions whose moves are listed together: many before the last ply, where all the time goes;
-// before that only enough to keep the device busy. A position's number must fit kParentBits.
+// before that only enough to keep the device busy.
 constexpr int64_t kLastChunk = int64_t{1} << 18;
 constexpr int64_t kChunk = int64_t{1} << 16;
+// A listed move is its parent's number in the chunk and the label.
 constexpr int kLabelBits = 12;
 static_assert(shogi::kLabels <= 1 << kLabelBits);
 static_assert(kLastChunk <= int64_t{1} << (32 - kLabelBits));
