@@ -115,15 +115,6 @@ def test_iteration_that_skips_steps_is_not_timed(monkeypatch):
         iteration.run_iterations(trainer, job, CPU)
 
 
-def test_seeded_backward_is_that_of_the_outputs():
-    logits, values = (torch.randn(4, requires_grad=True) for _ in range(2))
-    seeds = torch.randn(4), torch.randn(4)
-    found = torch.autograd.grad(
-        iteration._Seeded.apply(logits * 2, values, *seeds), (logits, values)
-    )
-    assert torch.equal(found[0], 2 * seeds[0]) and torch.equal(found[1], seeds[1])
-
-
 def test_recorded_games_that_go_astray_are_found():
     recorded = games.Recorded(32, 1, 3, CPU)
     recorded.restore()
