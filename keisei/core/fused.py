@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from keisei.core import fused_kernels as kernels
-from keisei.core.features import FEATURE_PLANES, LABELS
+from keisei.core.features import FEATURE_PLANES, SQUARES
 from keisei.core.network import ResNet
 from keisei.ops import PADDED_PLANES
 
@@ -53,13 +53,17 @@ TILES = {
     ("join_forward", True): Tile(4096, 8, elements_of_sum=8192),
     ("join_backward", False): Tile(1024, 4, programs=132 * 4, stages=3, registers=128),
     ("join_backward", True): Tile(1024, 4, programs=132 * 4, stages=3, registers=128),
+    ("policy_forward", False): Tile(8192, 4),
+    ("policy_forward", True): Tile(16384, 8),
+    ("policy_backward", False): Tile(4096, 4, programs=132 * 3),
+    ("policy_backward", True): Tile(8192, 8, programs=132 * 2),
     ("join_backward_rest", False): Tile(4096, 8),
     ("join_backward_rest", True): Tile(4096, 8),
 }
 
 
 def _block(channels: int) -> int:
-    return int(triton.next_power_of_2(channels))
+    return max(16, int(triton.next_power_of_2(channels)))
 
 
 def _dense(x: Tensor) -> Tensor:
@@ -261,6 +265,77 @@ class Join(torch.autograd.Function):
         )
 
 
+class Policy(torch.autograd.Function):
+    """x -> the 1x1 convolution of relu(norm(x)), in label order."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, out: Tensor, out_bias: Tensor
+    ) -> Tensor:
+        """For x [N, C, 9, 9] channels-last, out [P, C, 1, 1]: [N, P * 81]."""
+        batch, channels = x.shape[:2]
+        tile = TILES["policy_forward", channels >= 256]
+        rows, step = batch * SQUARES, max(16, tile.rows(channels))
+        planes = out.shape[0]
+        logits = x.new_empty((batch, planes * SQUARES))
+        kernels.policy_forward[(triton.cdiv(rows, step),)](
+            x,
+            weight,
+            bias,
+            out,
+            out_bias,
+            logits,
+            rows,
+            channels,
+            _block(channels),
+            planes,
+            _block(planes),
+            step,
+            num_warps=tile.warps,
+            maxnreg=tile.registers,
+        )
+        ctx.save_for_backward(x, weight, bias, out, out_bias)
+        return logits
+
+    @staticmethod
+    def backward(ctx: Any, dlogits: Tensor) -> tuple[Tensor, ...]:
+        """The gradients of the inputs."""
+        x, weight, bias, out, out_bias = ctx.saved_tensors
+        batch, channels = x.shape[:2]
+        tile = TILES["policy_backward", channels >= 256]
+        rows, step = batch * SQUARES, max(16, tile.rows(channels))
+        programs = min(tile.programs, triton.cdiv(rows, step))
+        planes = out.shape[0]
+        dx = torch.empty_like(x)
+        parts = planes * channels, channels, channels, planes
+        sums = x.new_empty((programs, sum(parts)), dtype=torch.float32)
+        kernels.policy_backward[(programs,)](
+            dlogits.contiguous(),
+            x,
+            weight,
+            bias,
+            out,
+            dx,
+            sums,
+            rows,
+            channels,
+            _block(channels),
+            planes,
+            _block(planes),
+            step,
+            num_warps=tile.warps,
+            maxnreg=tile.registers,
+        )
+        dout, dweight, dbias, dout_bias = sums.sum(dim=0).split(parts)
+        return (
+            dx,
+            dweight.to(weight.dtype),
+            dbias.to(bias.dtype),
+            dout.view(out.shape).to(out.dtype),
+            dout_bias.to(out_bias.dtype),
+        )
+
+
 def try_kernel(device: torch.device) -> None:
     """Compiles and runs one kernel; raises whatever it takes to know that none would work."""
     x = torch.ones(1, 16, 9, 9, device=device)
@@ -297,6 +372,12 @@ class FusedResNet:
         self._leaves = [weight.requires_grad_() for weight in self._weights.values()]
         # The parts of them that are weights.
         self._used = [self._unpadded(name, weight) for name, weight in self._weights.items()]
+        # Lists that torch copies in one launch each: of one dtype and, but for the stem, dense.
+        names = list(enumerate(self._weights))
+        stem_index = [i for i, name in names if name == "stem.weight"]
+        norms = [i for i, name in names if "norm" in name]
+        others = [i for i, _ in names if i not in norms and i not in stem_index]
+        self._groups = [norms, others, stem_index]
         self.refresh()
 
     @staticmethod
@@ -306,7 +387,11 @@ class FusedResNet:
     @torch.no_grad()
     def refresh(self) -> None:
         """See ``WorkingNetwork``."""
-        torch._foreach_copy_(self._used, self._parameters)
+        self._copy(self._used, self._parameters)
+
+    def _copy(self, targets: list[Tensor], sources: list[Tensor]) -> None:
+        for group in self._groups:
+            torch._foreach_copy_([targets[i] for i in group], [sources[i] for i in group])
 
     def gradients(
         self, outputs: Sequence[Tensor], by: Sequence[Tensor] | None = None
@@ -315,7 +400,7 @@ class FusedResNet:
         found = torch.autograd.grad(outputs, self._leaves, by)
         used = [self._unpadded(*pair) for pair in zip(self._weights, found, strict=True)]
         out = [torch.empty_like(parameter) for parameter in self._parameters]
-        torch._foreach_copy_(out, used)
+        self._copy(out, used)
         return list(out)
 
     def __call__(self, planes: Tensor) -> tuple[Tensor, Tensor]:
@@ -323,6 +408,7 @@ class FusedResNet:
         w = self._weights
         norm_relu: Any = NormRelu.apply
         join: Any = Join.apply
+        policy: Any = Policy.apply
         # The stem's bias is added where the stem's output is read: once for each reader.
         shift: Tensor | None = w["stem.bias"]
         x = functional.conv2d(planes, w["stem.weight"], padding=1)
@@ -342,12 +428,17 @@ class FusedResNet:
             x, z = join(x, shift, y, w[norm + "weight"], w[norm + "bias"], *excitation)
             shift = None
         y = functional.conv2d(z, w["policy_conv.weight"], padding=1)
-        _, y = norm_relu(y, None, w["policy_norm.weight"], w["policy_norm.bias"])
-        policy = functional.conv2d(y, w["policy_out.weight"], w["policy_out.bias"])
+        logits = policy(
+            y,
+            w["policy_norm.weight"],
+            w["policy_norm.bias"],
+            w["policy_out.weight"],
+            w["policy_out.bias"],
+        )
         value = functional.conv2d(z, w["value_conv.weight"])
         _, value = norm_relu(value, None, w["value_norm.weight"], w["value_norm.bias"])
         value = value.flatten(1)
         value = functional.linear(value, w["value_hidden.weight"], w["value_hidden.bias"])
         value = functional.relu(value)
         value = functional.linear(value, w["value_out.weight"], w["value_out.bias"])
-        return policy.reshape(-1, LABELS), torch.tanh(value.float()).reshape(-1)
+        return logits, torch.tanh(value.float()).reshape(-1)

@@ -311,3 +311,111 @@ def join_backward_rest(
         dx = tl.load(dx_ptr + at, mask=here, other=0.0).to(tl.float32)
         dy = dx * gate[None, :] + dpooled[None, :]
         tl.store(dy_ptr + at, dy.to(dy_ptr.dtype.element_ty), mask=here)
+
+
+@triton.jit
+def policy_forward(
+    x_ptr,
+    weight_ptr,
+    bias_ptr,
+    out_ptr,
+    out_bias_ptr,
+    logits_ptr,
+    rows,
+    C: tl.constexpr,
+    BLOCK: tl.constexpr,
+    PLANES: tl.constexpr,
+    BLOCK_PLANES: tl.constexpr,
+    R: tl.constexpr,
+):
+    """logits [N, PLANES, 81] = out relu(norm(x)) + out_bias; a program makes R rows."""
+    row = tl.program_id(0).to(tl.int64) * R + tl.arange(0, R)
+    col = tl.arange(0, BLOCK)
+    plane = tl.arange(0, BLOCK_PLANES)
+    in_width = col < C
+    here = (row < rows)[:, None] & in_width[None, :]
+    weight = tl.load(weight_ptr + col, mask=in_width, other=0.0).to(tl.float32)
+    bias = tl.load(bias_ptr + col, mask=in_width, other=0.0).to(tl.float32)
+    out = tl.load(
+        out_ptr + plane[:, None] * C + col[None, :],
+        mask=(plane < PLANES)[:, None] & in_width[None, :],
+        other=0.0,
+    )
+    out_bias = tl.load(out_bias_ptr + plane, mask=plane < PLANES, other=0.0).to(tl.float32)
+    x = tl.load(x_ptr + row[:, None] * C + col[None, :], mask=here, other=0.0).to(tl.float32)
+    _, _, z = _normalised(x, weight, bias, C)
+    hidden = tl.maximum(z, 0.0).to(out.dtype)
+    logits = tl.dot(hidden, tl.trans(out), input_precision="ieee")
+    logits = tl.trans(logits) + out_bias[:, None]
+    at = row // SQUARES * (PLANES * SQUARES) + row % SQUARES
+    tl.store(
+        logits_ptr + plane[:, None] * SQUARES + at[None, :],
+        logits.to(logits_ptr.dtype.element_ty),
+        mask=(plane < PLANES)[:, None] & (row < rows)[None, :],
+    )
+
+
+@triton.jit
+def policy_backward(
+    dlogits_ptr,
+    x_ptr,
+    weight_ptr,
+    bias_ptr,
+    out_ptr,
+    dx_ptr,
+    sums_ptr,
+    rows,
+    C: tl.constexpr,
+    BLOCK: tl.constexpr,
+    PLANES: tl.constexpr,
+    BLOCK_PLANES: tl.constexpr,
+    R: tl.constexpr,
+):
+    """The gradients of policy_forward; programs stride over the rows.
+
+    Program p writes its share of the gradients of out, weight, bias and out_bias, one after the
+    other, to sums [p, (PLANES + 2) C + PLANES].
+    """
+    program = tl.program_id(0).to(tl.int64)
+    col = tl.arange(0, BLOCK)
+    plane = tl.arange(0, BLOCK_PLANES)
+    in_width = col < C
+    in_planes = plane < PLANES
+    both = in_planes[:, None] & in_width[None, :]
+    weight = tl.load(weight_ptr + col, mask=in_width, other=0.0).to(tl.float32)
+    bias = tl.load(bias_ptr + col, mask=in_width, other=0.0).to(tl.float32)
+    out_at = plane[:, None] * C + col[None, :]
+    out = tl.load(out_ptr + out_at, mask=both, other=0.0)
+    dout = tl.zeros([BLOCK_PLANES, BLOCK], tl.float32)
+    dout_bias = tl.zeros([BLOCK_PLANES], tl.float32)
+    dweight = tl.zeros([BLOCK], tl.float32)
+    dbias = tl.zeros([BLOCK], tl.float32)
+    first = program * R
+    while first < rows:
+        row = first + tl.arange(0, R)
+        here = (row < rows)[:, None] & in_width[None, :]
+        at = row[:, None] * C + col[None, :]
+        x = tl.load(x_ptr + at, mask=here, other=0.0).to(tl.float32)
+        label = row // SQUARES * (PLANES * SQUARES) + row % SQUARES
+        dlogits = tl.load(
+            dlogits_ptr + plane[:, None] * SQUARES + label[None, :],
+            mask=in_planes[:, None] & (row < rows)[None, :],
+            other=0.0,
+        )
+        unit, scale, z = _normalised(x, weight, bias, C)
+        hidden = tl.where(here, tl.maximum(z, 0.0), 0.0).to(out.dtype)
+        dout += tl.dot(dlogits, hidden, input_precision="ieee")
+        dout_bias += tl.sum(dlogits.to(tl.float32), axis=1)
+        dz = tl.dot(tl.trans(dlogits), out, input_precision="ieee")
+        dz = tl.where(z > 0.0, dz, 0.0)
+        dweight += tl.sum(dz * unit, axis=0)
+        dbias += tl.sum(dz, axis=0)
+        dunit = dz * weight[None, :]
+        dx = scale[:, None] * (dunit - unit * (tl.sum(dunit * unit, axis=1) / C)[:, None])
+        tl.store(dx_ptr + at, dx.to(dx_ptr.dtype.element_ty), mask=here)
+        first += tl.num_programs(0) * R
+    sums = sums_ptr + program * ((PLANES + 2) * C + PLANES)
+    tl.store(sums + out_at, dout, mask=both)
+    tl.store(sums + PLANES * C + col, dweight, mask=in_width)
+    tl.store(sums + (PLANES + 1) * C + col, dbias, mask=in_width)
+    tl.store(sums + (PLANES + 2) * C + plane, dout_bias, mask=in_planes)
