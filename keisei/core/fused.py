@@ -49,10 +49,10 @@ TILES = {
     ("norm_relu_forward", True): Tile(4096, 8),
     ("norm_relu_backward", False): Tile(2048, 8, programs=132 * 4),
     ("norm_relu_backward", True): Tile(2048, 8, programs=132 * 4),
-    ("join_forward", False): Tile(1024, 4, elements_of_sum=4096, stages=3),
+    ("join_forward", False): Tile(4096, 4, elements_of_sum=8192),
     ("join_forward", True): Tile(4096, 8, elements_of_sum=8192),
-    ("join_backward", False): Tile(1024, 4, programs=132 * 4, stages=3, registers=128),
-    ("join_backward", True): Tile(1024, 4, programs=132 * 4, stages=3, registers=128),
+    ("join_backward", False): Tile(512, 2, programs=132 * 8, stages=3, registers=128),
+    ("join_backward", True): Tile(512, 2, programs=132 * 8, stages=3, registers=128),
     ("policy_forward", False): Tile(8192, 4),
     ("policy_forward", True): Tile(16384, 8),
     ("policy_backward", False): Tile(4096, 4, programs=132 * 3),
@@ -238,7 +238,7 @@ class Join(torch.autograd.Function):
         by_norm = totals[0].to(weight.dtype), totals[1].to(bias.dtype)
         if squeeze is None:
             return dx, None, dx, *by_norm, None, None, None, None
-        dhidden = torch.where(hidden > 0, dexcited @ excite, 0.0)
+        dhidden = torch.ops.aten.threshold_backward(dexcited @ excite, hidden, 0)
         dpooled = dhidden @ squeeze
         dy = torch.empty_like(out)
         tile = TILES["join_backward_rest", channels >= 256]
