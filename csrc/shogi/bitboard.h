@@ -25,7 +25,8 @@
 //                                                  some lane of a warp needs the work anyway
 #pragma once
 
-#if defined(__CUDACC__)
+// KEISEI_BITBOARD_WORDS gives the host the GPU's form, for tests.
+#if defined(__CUDACC__) || defined(KEISEI_BITBOARD_WORDS)
 #include "shogi/bitboard_words.h"
 #define KEISEI_BITBOARD_FORM bitboard_words
 #else
