@@ -1,73 +1,59 @@
 #include "batch/launch.h"
+#include "batch/legal_rows.cuh"
 #include "batch/ppo_loss.h"
-#include "batch/team.cuh"
 
 namespace keisei::batch {
 namespace {
 
-constexpr int kThreads = 128;
-constexpr int kLanes = 8;
-constexpr int kRows = kThreads / kLanes;
-constexpr int kLoads = 4;  // that a lane has under way
-constexpr int kFinishThreads = 512;
-constexpr int kFinishWarps = kFinishThreads / 32;
+constexpr int kThreads = 64;
+constexpr int kWarps = kThreads / kWarpLanes;
+constexpr int kRows = kWarps * kWarpRows;
+constexpr int kLoads = 4;      // that a lane has under way
+constexpr int kTermWarps = 4;  // that sum up one term
+constexpr int kFinishThreads = kPpoTerms * kTermWarps * kWarpLanes;
 
-// A team per row. Each lane keeps its share of the row's sums below a maximum that all agree on.
+// Each lane keeps its share of its row's sums, below a maximum that the team agrees on.
 template <LogitType kType, typename Real>
 __global__ void __launch_bounds__(kThreads) ppo_loss_kernel(PpoLossArgs<Real> args) {
-    __shared__ uint32_t masks[kRows * kMaskWords];
-    __shared__ Real lists[kRows][kListed];  // labels at first, then their logits
+    __shared__ LegalLists lists[kWarps];
+    __shared__ Real logits[kWarps][kListed];
     __shared__ PpoTerms<Real> terms[kRows];
-    const Team team = Team<kLanes>::here();
-    const int slot = threadIdx.x / kLanes;
-    const int64_t first = static_cast<int64_t>(blockIdx.x) * kRows;
-    const int64_t row = first + slot;
-    const bool wanted = row < args.rows && args.valid[row] != 0;
+    const int warp = threadIdx.x / kWarpLanes;
+    const int slot = threadIdx.x / kTeamLanes;  // of the block's rows
+    const int64_t row = static_cast<int64_t>(blockIdx.x) * kRows + slot;
+    const int64_t first = row - slot % kWarpRows;  // of the warp's rows
+    const bool inside = row < args.rows;
+    const bool leads = threadIdx.x % kTeamLanes == 0;
+    const bool wanted = inside && args.valid[row] != 0;
     PpoRow<Real> rest{};
-    if (row < args.rows && team.lane == 0) rest = PpoRow<Real>::of(args, row);
-    load_masks<kThreads>(masks, args.mask, first,
-                         args.rows - first < kRows ? args.rows - first : kRows);
-    __syncthreads();
+    if (inside && leads) rest = PpoRow<Real>::of(args, row);
 
-    const uint32_t* const mask = masks + slot * kMaskWords;
+    const uint32_t* const mask = args.mask + row * kMaskWords;
+    LegalRows legal_rows(lists[warp], mask, wanted);
     Real chosen = 0;
-    if (wanted && team.lane == 0) chosen = chosen_logit<kType>(args, row, rest.action, mask);
-    Real* const list = lists[slot];
-    LabelLister<kLanes> lister(mask, team, wanted);
+    if (wanted && leads) chosen = chosen_logit<kType>(args, row, rest.action, mask);
     LegalSums<Real> legal{-INFINITY, 0, 0};
-    for (uint32_t base = 0; __any_sync(kAllLanes, base < lister.count()); base += kListed) {
-        const int listed = lister.list(list, base);
-        __syncwarp();
+    for (uint32_t base = 0; base < legal_rows.count(); base += kListed) {
+        const int count = legal_rows.list(base);
+        legal_rows.for_all_rows<kType, kLoads>(
+            static_cast<const typename Logit<kType>::Stored*>(args.logits) + first * shogi::kLabels,
+            count, [&](int place, ListedLabel, Real logit) { logits[warp][place] = logit; });
         Real max = legal.max;
-        for (int i = team.lane; i < listed; i += kLanes * kLoads) {
-            Real logit[kLoads];
-#pragma unroll
-            for (int k = 0; k < kLoads; ++k) {
-                const int at = i + k * kLanes;
-                logit[k] = at < listed
-                               ? read_logit<kType>(
-                                     args.logits, row * shogi::kLabels + static_cast<int>(list[at]))
-                               : static_cast<Real>(-INFINITY);
-            }
-#pragma unroll
-            for (int k = 0; k < kLoads; ++k) {
-                const int at = i + k * kLanes;
-                if (at < listed) list[at] = logit[k];
-                max = logit[k] > max ? logit[k] : max;
-            }
-        }
-        legal.rise_to(Team<kLanes>::max(max));
-        for (int i = team.lane; i < listed; i += kLanes) legal.add(list[i]);
-        __syncwarp();
+        legal_rows.for_own_row(base, [&](int place) {
+            const Real logit = logits[warp][place];
+            max = logit > max ? logit : max;
+        });
+        legal.rise_to(max_of(max));
+        legal_rows.for_own_row(base, [&](int place) { legal.add(logits[warp][place]); });
     }
-    legal.sum = Team<kLanes>::sum(legal.sum);
-    legal.weighted = Team<kLanes>::sum(legal.weighted);
+    legal.sum = sum_of(legal.sum);
+    legal.weighted = sum_of(legal.weighted);
 
-    if (team.lane == 0) {
+    if (leads) {
         terms[slot] = PpoTerms<Real>::none();
         if (wanted) {
             terms[slot] = settle_row(args, row, rest, legal, chosen);
-        } else if (row < args.rows) {
+        } else if (inside) {
             clear_row(args, row);
         }
     }
@@ -82,24 +68,25 @@ __global__ void __launch_bounds__(kThreads) ppo_loss_kernel(PpoLossArgs<Real> ar
 // One block sums the parts, always in the same order.
 template <typename Real>
 __global__ void __launch_bounds__(kFinishThreads) ppo_loss_finish_kernel(PpoLossArgs<Real> args) {
-    __shared__ double warps[kPpoTerms][kFinishWarps];
-    double sums[kPpoTerms] = {};
-#pragma unroll 4
-    for (int64_t part = threadIdx.x; part < args.part_count; part += kFinishThreads) {
-#pragma unroll
-        for (int i = 0; i < kPpoTerms; ++i) sums[i] += args.parts[i * args.part_count + part];
+    __shared__ double warps[kPpoTerms][kTermWarps];
+    constexpr int kTermThreads = kTermWarps * kWarpLanes;
+    const int term = threadIdx.x / kTermThreads;
+    const Real* const parts = args.parts + term * args.part_count;
+    double sum = 0;
+#pragma unroll 8
+    for (int64_t part = threadIdx.x % kTermThreads; part < args.part_count; part += kTermThreads) {
+        sum += parts[part];
     }
-#pragma unroll
-    for (int i = 0; i < kPpoTerms; ++i) {
-        sums[i] = Team<32>::sum(sums[i]);
-        if (threadIdx.x % 32 == 0) warps[i][threadIdx.x / 32] = sums[i];
+    sum = sum_of<kWarpLanes>(sum);
+    if (threadIdx.x % kWarpLanes == 0) {
+        warps[term][threadIdx.x / kWarpLanes % kTermWarps] = sum;
     }
     __syncthreads();
     if (threadIdx.x != 0) return;
+    double sums[kPpoTerms] = {};
 #pragma unroll
     for (int i = 0; i < kPpoTerms; ++i) {
-        sums[i] = 0;
-        for (int warp = 0; warp < kFinishWarps; ++warp) sums[i] += warps[i][warp];
+        for (int warp = 0; warp < kTermWarps; ++warp) sums[i] += warps[i][warp];
     }
     finish_loss(args, sums);
 }
