@@ -12,13 +12,9 @@ constexpr unsigned kWholeWarp = 0xffffffffu;
 constexpr int kWordsPerLane = 3;
 static_assert(kWarp * kWordsPerLane >= shogi::kMaskWords);
 
-// Which word of the mask is a lane's i-th. In order, lower lanes hold lower labels; spread, the
-// words of a drop's plane, the full ones, fall to different lanes.
-enum class LaneWords { in_order, spread };
-
-template <LaneWords kWords>
-__device__ int word_of_lane(int lane, int i) {
-    return kWords == LaneWords::in_order ? lane * kWordsPerLane + i : lane + i * kWarp;
+// Which word of the mask is a lane's i-th: lower lanes hold lower labels.
+__device__ inline int word_of_lane(int lane, int i) {
+    return lane * kWordsPerLane + i;
 }
 
 struct MaskRow {
@@ -28,13 +24,12 @@ struct MaskRow {
     uint32_t count;   // legal labels in the row, the same in every lane
 };
 
-template <LaneWords kWords>
-__device__ MaskRow read_mask_row(const uint32_t* row, int lane) {
+__device__ inline MaskRow read_mask_row(const uint32_t* row, int lane) {
     MaskRow out;
     out.here = 0;
 #pragma unroll
     for (int i = 0; i < kWordsPerLane; ++i) {
-        const int w = word_of_lane<kWords>(lane, i);
+        const int w = word_of_lane(lane, i);
         out.word[i] = w < shogi::kMaskWords ? mask_word(row, w) : 0;
         out.here += __popc(out.word[i]);
     }

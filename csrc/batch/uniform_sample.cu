@@ -12,8 +12,7 @@ __global__ void uniform_sample_kernel(UniformSampleArgs args) {
     const int lane = threadIdx.x % kWarp;
     const int64_t game = static_cast<int64_t>(blockIdx.x) * kWarps + threadIdx.x / kWarp;
     if (game >= args.games) return;
-    const MaskRow row =
-        read_mask_row<LaneWords::in_order>(args.mask + game * shogi::kMaskWords, lane);
+    const MaskRow row = read_mask_row(args.mask + game * shogi::kMaskWords, lane);
     if (row.count == 0) {
         if (lane == 0) args.action[game] = -1;
         return;
@@ -22,7 +21,7 @@ __global__ void uniform_sample_kernel(UniformSampleArgs args) {
         uniform_choice(args.seed, args.first_game + game, args.clock[game], row.count);
     if (choice < row.before || choice >= row.before + row.here) return;
     uint32_t k = choice - row.before;
-    int label = word_of_lane<LaneWords::in_order>(lane, 0) * shogi::kWordBits;
+    int label = word_of_lane(lane, 0) * shogi::kWordBits;
 #pragma unroll
     for (int i = 0; i < kWordsPerLane; ++i) {
         const auto in_word = static_cast<uint32_t>(__popc(row.word[i]));
