@@ -8,7 +8,7 @@ namespace {
 constexpr int kThreads = 64;
 constexpr int kWarps = kThreads / kWarpLanes;
 constexpr int kGames = kWarps * kWarpRows;
-constexpr int kLoads = 2;  // that a lane has under way
+constexpr int kLoads = 4;  // that a lane has under way
 
 // Noise, which is most of the work, is drawn by all lanes for the labels of four games.
 template <LogitType kType>

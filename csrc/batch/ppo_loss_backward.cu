@@ -13,7 +13,7 @@ constexpr int kLoads = 4;  // that a lane has under way
 // Rows are 2,187 numbers, an odd count; eight of them are a whole number of 16 bytes in every type.
 static_assert(kRows % 8 == 0);
 
-// A block first writes zeros over all of its rows, 16 bytes at a time, and waits for nothing; the
+// A block writes zeros over all of its rows, 16 bytes at a time, and waits for nothing; the
 // gradients of the legal labels then go where they belong, mostly while the zeros are in the cache.
 template <LogitType kType, typename Real>
 __global__ void __launch_bounds__(kThreads)
@@ -29,25 +29,25 @@ __global__ void __launch_bounds__(kThreads)
     const bool inside = row < args.rows;
     const bool leads = threadIdx.x % kTeamLanes == 0;
     const bool wanted = inside && args.valid[row] != 0;
-    Stored* const out = static_cast<Stored*>(args.logits_gradient);
-    {
-        Stored* const zeros = out + begin * shogi::kLabels;
-        const int64_t rows = args.rows - begin < kRows ? args.rows - begin : kRows;
-        const int numbers = static_cast<int>(rows) * shogi::kLabels;
-        constexpr int kWide = sizeof(uint4) / sizeof(Stored);
-        const int whole = numbers / kWide;
-        for (int i = threadIdx.x; i < whole; i += kThreads) {
-            reinterpret_cast<uint4*>(zeros)[i] = {0, 0, 0, 0};
-        }
-        // The last block's rows may end between two words.
-        for (int i = whole * kWide + threadIdx.x; i < numbers; i += kThreads) zeros[i] = Stored{};
-    }
+    // Loads first: behind the zeros they would wait.
     if (inside && leads) {
         const Real weight = row_weight(args);
         if (wanted) gradients[slot] = PpoRowGradient<Real>::of(args, row, weight);
         args.values_gradient[row] = value_gradient(args, row, weight);
     }
     LegalRows legal_rows(lists[warp], args.mask + row * kMaskWords, wanted);
+
+    Stored* const out = static_cast<Stored*>(args.logits_gradient);
+    Stored* const zeros = out + begin * shogi::kLabels;
+    const int64_t rows = args.rows - begin < kRows ? args.rows - begin : kRows;
+    const int numbers = static_cast<int>(rows) * shogi::kLabels;
+    constexpr int kWide = sizeof(uint4) / sizeof(Stored);
+    const int whole = numbers / kWide;
+    for (int i = threadIdx.x; i < whole; i += kThreads) {
+        reinterpret_cast<uint4*>(zeros)[i] = {0, 0, 0, 0};
+    }
+    // The last block's rows may end between two words.
+    for (int i = whole * kWide + threadIdx.x; i < numbers; i += kThreads) zeros[i] = Stored{};
     // Keeps the block's zeros before its gradients.
     __syncthreads();
 
