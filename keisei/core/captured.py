@@ -50,11 +50,13 @@ class Captured:
 
     def _record(self) -> torch.cuda.CUDAGraph | None:
         graph = torch.cuda.CUDAGraph()
+        stream = torch.cuda.current_stream(self._device)
         try:
             with torch.cuda.device(self._device), torch.cuda.graph(graph):
                 self._function()
         except RuntimeError as error:
             self._possible = False
+            torch.cuda.set_stream(stream)  # a recording that fails leaves its own behind
             line = str(error).strip().partition("\n")[0]
             _log.warning("%s runs without a CUDA graph: %s", self._name, line)
             return None

@@ -55,8 +55,8 @@ TILES = {
     ("join_backward", True): Tile(512, 2, programs=132 * 8, stages=3, registers=128),
     ("policy_forward", False): Tile(8192, 4),
     ("policy_forward", True): Tile(16384, 8),
-    ("policy_backward", False): Tile(4096, 4, programs=132 * 3),
-    ("policy_backward", True): Tile(8192, 8, programs=132 * 2),
+    ("policy_backward", False): Tile(4096, 4, programs=132 * 2),
+    ("policy_backward", True): Tile(8192, 8, programs=132),
     ("join_backward_rest", False): Tile(4096, 8),
     ("join_backward_rest", True): Tile(4096, 8),
 }
@@ -68,6 +68,16 @@ def _block(channels: int) -> int:
 
 def _dense(x: Tensor) -> Tensor:
     return x.contiguous(memory_format=torch.channels_last)
+
+
+def _total(sums: Tensor) -> Tensor:
+    """The sum over the programs that wrote float32 [P, ...]."""
+    out = sums.new_empty(sums.shape[1:])
+    width = out.numel()
+    kernels.sum_parts[(triton.cdiv(width, 32),)](
+        sums, out, sums.shape[0], width, 32, 256, num_warps=8
+    )
+    return out
 
 
 class NormRelu(torch.autograd.Function):
@@ -129,7 +139,7 @@ class NormRelu(torch.autograd.Function):
             num_warps=tile.warps,
             maxnreg=tile.registers,
         )
-        dweight, dbias, dshift = sums.sum(dim=0).unbind()
+        dweight, dbias, dshift = _total(sums).unbind()
         by_shift = None if shift is None else dshift.to(shift.dtype)
         return dx, by_shift, dweight.to(weight.dtype), dbias.to(bias.dtype)
 
@@ -234,7 +244,7 @@ class Join(torch.autograd.Function):
             num_warps=tile.warps,
             maxnreg=tile.registers,
         )
-        totals = sums.sum(dim=0)
+        totals = _total(sums)
         by_norm = totals[0].to(weight.dtype), totals[1].to(bias.dtype)
         if squeeze is None:
             return dx, None, dx, *by_norm, None, None, None, None
@@ -326,7 +336,7 @@ class Policy(torch.autograd.Function):
             num_warps=tile.warps,
             maxnreg=tile.registers,
         )
-        dout, dweight, dbias, dout_bias = sums.sum(dim=0).split(parts)
+        dout, dweight, dbias, dout_bias = torch.split(_total(sums), list(parts))
         return (
             dx,
             dweight.to(weight.dtype),

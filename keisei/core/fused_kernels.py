@@ -419,3 +419,19 @@ def policy_backward(
     tl.store(sums + PLANES * C + col, dweight, mask=in_width)
     tl.store(sums + (PLANES + 1) * C + col, dbias, mask=in_width)
     tl.store(sums + (PLANES + 2) * C + plane, dout_bias, mask=in_planes)
+
+
+@triton.jit
+def sum_parts(
+    parts_ptr, out_ptr, parts, WIDTH: tl.constexpr, COLUMNS: tl.constexpr, R: tl.constexpr
+):
+    """out [WIDTH] = the sum of parts [P, WIDTH], always in the same order."""
+    col = tl.program_id(0) * COLUMNS + tl.arange(0, COLUMNS)
+    total = tl.zeros([R, COLUMNS], tl.float32)
+    first = tl.program_id(0) * 0
+    while first < parts:
+        row = first + tl.arange(0, R)
+        here = (row < parts)[:, None] & (col < WIDTH)[None, :]
+        total += tl.load(parts_ptr + row[:, None] * WIDTH + col[None, :], mask=here, other=0.0)
+        first += R
+    tl.store(out_ptr + col, tl.sum(total, axis=0), mask=col < WIDTH)

@@ -38,11 +38,13 @@ def test_what_cannot_be_recorded_runs_as_it_stands(
     monkeypatch.setattr(torch.cuda, "CUDAGraph", Broken)
     monkeypatch.setattr(torch.cuda, "device", lambda _: open("/dev/null"))  # noqa: PTH123, SIM115
     monkeypatch.setattr(torch.cuda, "graph", Broken)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda _: "the stream")
+    monkeypatch.setattr(torch.cuda, "set_stream", calls.append)
     work = Captured("the work", torch.device("cuda"), lambda: calls.append("work"))
     with caplog.at_level(logging.WARNING):
         for _ in range(4):
             work()
-    assert calls == ["work", "record", "work", "work", "work"]
+    assert calls == ["work", "record", "the stream", "work", "work", "work"]
     assert caplog.messages == ["the work runs without a CUDA graph: operation not permitted"]
 
 
@@ -78,4 +80,5 @@ def test_work_that_waits_is_not_recorded(caplog: pytest.LogCaptureFixture) -> No
         work()
         assert float(x) == number
     assert not work.recorded
+    assert torch.cuda.current_stream() == torch.cuda.default_stream()
     assert "the work runs without a CUDA graph" in caplog.text

@@ -70,7 +70,7 @@ def errors(
     return out
 
 
-CASES = [(16, 4), (16, 0), (24, 4)]  # 24: no power of two
+CASES = [(8, 4), (16, 4), (16, 0), (24, 4)]  # 24: no power of two
 
 
 @pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="needs triton")

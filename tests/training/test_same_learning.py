@@ -21,14 +21,16 @@ BOUNDS = {
 }
 
 
-def compare(name: str, got: list[dict[str, float]]) -> None:
+def compare(name: str, got: list[dict[str, float]], times: float = 1.0) -> None:
     expected = STORED["runs"][name]
     assert len(got) == len(expected) == len(BOUNDS[name])
     for ours, stored, bound in zip(got, expected, BOUNDS[name], strict=True):
         where = f"{name}: iteration {stored['iteration']}"
         for loss in LOSSES:
             key = f"learn.{loss}"
-            assert ours[key] == pytest.approx(stored[key], rel=0, abs=bound), f"{where}: {key}"
+            assert ours[key] == pytest.approx(stored[key], rel=0, abs=times * bound), (
+                f"{where}: {key}"
+            )
         exact = {k: v for k, v in stored.items() if not k.startswith("learn.")}
         assert {key: ours[key] for key in exact} == exact, where
         for key in ("learn.gradient_steps", "learn.kl_stop"):
@@ -42,13 +44,13 @@ def test_the_losses_are_those_of_before(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.gpu
 def test_a_gpu_learns_the_same(tmp_path: Path) -> None:
-    """In float32 proper; the order of rows, drawn on the GPU, is only that of a sum."""
+    """In float32 proper, ten times the bounds: other kernels sum everything in other orders."""
     import torch
 
     before = torch.backends.cudnn.allow_tf32
     torch.backends.cudnn.allow_tf32 = False
     try:
         training = RUNS["whole"] | {"device": "cuda"}
-        compare("whole", run(training, STORED["starts"], tmp_path))
+        compare("whole", run(training, STORED["starts"], tmp_path), times=10.0)
     finally:
         torch.backends.cudnn.allow_tf32 = before
