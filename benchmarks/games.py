@@ -175,7 +175,7 @@ def step(settings: Settings) -> Iterator[Row]:
         del recorded
         torch.cuda.empty_cache()
         environment = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false", "JAX_PLATFORMS": "cuda"}
-        found = peers.ask("pgx", environment, batches=[4_096, 16_384, 65_536])
+        found = peers.ask("pgx", environment, batches=[4_096, 32_768])
         yield peers.peer_row("step", "step, given actions", "", "Pgx", found, best)
 
 

@@ -50,6 +50,10 @@ class Report:
 
     def add(self, line: Row) -> None:
         """Keep a row, with the share of its ceiling."""
+        sustained = self.ceilings.get("sustained matmul")
+        if line.ceiling == "matmul" and line.seconds and sustained:
+            part = f"{100 * line.flops / line.seconds / sustained:.0f}% of sustained matmul"
+            line = replace(line, note=f"{line.note}; {part}" if line.note else part)
         self.rows.append(replace(line, share=share(line, self.ceilings)))
 
     def write(self, path: Path) -> None:
