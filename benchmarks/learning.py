@@ -43,11 +43,17 @@ def reason(error: Exception) -> str:
 
 
 def peer(
-    ours: Row, by: str, make: Callable[[], list[Call]], device: torch.device, *, note: str = ""
+    ours: Row,
+    by: str,
+    make: Callable[[], list[Call]],
+    device: torch.device,
+    *,
+    graph: bool = True,
+    note: str = "",
 ) -> Row:
     """Time another form of the same work; one that does not run here is named as missing."""
     try:
-        timing = time_calls(make(), device, runs=5)
+        timing = time_calls(make(), device, graph=graph, runs=5)
     except Exception as error:
         return missing(ours.bench, by, reason(error), ours.what)
     work = ours.rate * ours.seconds
@@ -186,7 +192,8 @@ def _sampling_peers(
             expect_sample(form(many[0], mask), many[0], mask)
             return [partial(form, logits, mask) for logits in many[:4]]
 
-        yield peer(ours, by, make, device)
+        # No graph: torch draws its noise. The kernels are long enough to hide their launches.
+        yield peer(ours, by, make, device, graph=False)
 
 
 Loss = Callable[..., ops.PPOLoss]
