@@ -92,30 +92,33 @@ def test_learning_sees_the_policy_that_collected_on_cuda(precision: str, bound: 
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("fused", [False, True])
-@pytest.mark.parametrize("target_kl", [None, 2e-4])
+@pytest.mark.parametrize("target_kl", [None, 5e-3])
 def test_a_recorded_learning_step_is_the_step(fused: bool, target_kl: float | None) -> None:
     """The same minibatches through the graph and through Python, and no step after the last."""
     metrics, weights = [], []
     for record in (False, True):
-        agent, env, buffer = make_agent("cuda:0", target_kl=target_kl, batch_size=60, ppo_epochs=3)
+        agent, env, buffer = make_agent(
+            "cuda:0", target_kl=target_kl, batch_size=60, ppo_epochs=4, learning_rate=3e-3
+        )
         if fused:
             agent.compile_network()
         if not record:
             agent._step._possible = False
         generator = torch.Generator("cuda").manual_seed(0)
         collect(env, agent, buffer)
-        for _ in range(3):
-            found = agent.learn(buffer, generator)
+        found = agent.learn(buffer, generator)
         assert agent._step.recorded == record
         metrics.append(found)
         weights.append([p.detach().clone() for p in agent.model.parameters()])
     for name, value in metrics[0].items():
-        assert metrics[1][name] == pytest.approx(value, rel=1e-3, abs=1e-5), name
+        assert metrics[1][name] == pytest.approx(value, rel=1e-2, abs=1e-5), name
     for one, other in zip(*weights, strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-5)
+        torch.testing.assert_close(one, other, rtol=1e-2, atol=1e-4)
     if target_kl is not None:
-        assert metrics[1]["kl_stop"] == 1.0 and metrics[1]["gradient_steps"] < 12
-        # The policy has moved too far already: not even one step is taken.
+        assert metrics[1]["kl_stop"] == 1.0 and 3 <= metrics[1]["gradient_steps"] < 16
+        # A policy that is too far off already: not even one step is taken.
+        with torch.no_grad():
+            agent.model.policy_out.bias[:9] += 3.0  # type: ignore[attr-defined]
         before = [p.detach().clone() for p in agent.model.parameters()]
         assert agent.learn(buffer, generator)["gradient_steps"] == 0.0
         assert all(map(torch.equal, before, agent.model.parameters()))
@@ -250,8 +253,8 @@ def test_an_epoch_stops_before_the_step_that_is_too_far() -> None:
 
 def test_the_device_itself_leaves_out_the_steps_that_are_too_many() -> None:
     """As on CUDA, where nothing waits: steps after the stop are made and change nothing."""
-    agent, env, buffer = make_agent(target_kl=2e-4, ppo_epochs=4, learning_rate=3e-3)
-    ahead, _, _ = make_agent(target_kl=2e-4, ppo_epochs=4, learning_rate=3e-3)
+    agent, env, buffer = make_agent(target_kl=5e-3, ppo_epochs=4, learning_rate=3e-3)
+    ahead, _, _ = make_agent(target_kl=5e-3, ppo_epochs=4, learning_rate=3e-3)
     ahead._ahead = True
     for group in ahead.optimizer.param_groups:
         group["fused"], group["foreach"] = True, False
@@ -265,7 +268,7 @@ def test_the_device_itself_leaves_out_the_steps_that_are_too_many() -> None:
     expected = agent.learn(buffer, torch.Generator().manual_seed(0))
     got = ahead.learn(buffer, torch.Generator().manual_seed(0))
     assert expected["kl_stop"] == got["kl_stop"] == 1.0
-    assert 1 <= expected["gradient_steps"] == got["gradient_steps"] < 16
+    assert 3 <= expected["gradient_steps"] == got["gradient_steps"] < 16
     for name, value in expected.items():
         assert got[name] == pytest.approx(value, rel=1e-4, abs=1e-6), name
     for one, other in zip(agent.model.parameters(), ahead.model.parameters(), strict=True):
