@@ -36,7 +36,7 @@ def cpu_perft(settings: Settings) -> Iterator[Row]:
     yield ours
     if settings.compare:
         if settings.cshogi_source is None:
-            yield missing("cpu-perft", "cshogi, C++", "no --cshogi-source")
+            yield missing("cpu-perft", "cshogi, C++", "no --cshogi-source", ours.what)
             return
         found = peers.ask("cshogi_perft", source=settings.cshogi_source, depth=depth)
         if "nodes" in found:

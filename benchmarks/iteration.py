@@ -224,9 +224,9 @@ def _iteration(job: Job, device: torch.device) -> Iterator[Row]:
     parts = _parts(trainer, job, steps, device)
     network_row = ("the network's own passes", needed)
     rest = whole.median - needed - sum(parts.values())
-    for name, seconds in (network_row, *parts.items(), ("all else, waiting included", rest)):
+    for name, seconds in (network_row, *parts.items(), ("all else, gaps included", rest)):
         yield Row(
-            "iteration", f"{what}: {name}", job.size, 100 * seconds / whole.median,
+            "iteration", f"of it {name}", "", 100 * seconds / whole.median,
             "% of the time", seconds,
         )  # fmt: skip
 
