@@ -194,7 +194,7 @@ def test_no_valid_row(device: str) -> None:
     batch = batch_of(played_masks(9))
     batch = replace(batch, valid=torch.zeros(9, dtype=torch.bool))
     loss, by_logits, by_values = fused(batch, torch.bfloat16, device)
-    assert [float(x) for x in loss] == [0.0] * 6
+    assert [x.item() for x in loss] == [0.0] * 6
     assert (by_logits == 0).all() and (by_values == 0).all()
 
 
@@ -305,7 +305,7 @@ def test_the_same_on_every_run(device: str) -> None:
 def test_no_rows(device: str) -> None:
     batch = Batch(**{k: v[:0] for k, v in vars(batch_of(played_masks(2))).items()})
     loss, by_logits, by_values = fused(batch, torch.float32, device)
-    assert [float(x) for x in loss] == [0.0] * 6
+    assert [x.item() for x in loss] == [0.0] * 6
     assert by_logits.shape == (0, ops.LABELS) and by_values.shape == (0,)
 
 
