@@ -61,7 +61,8 @@ def reset(
     Args:
         positions: int32 [17, N], written: packed positions, word-major.
         progress: int32 [4, N], changed: rows ply, clock, runs of checks, pending.
-        history: int64 [ceil(N / 32), max_plies + 1, 32], changed: keys of the game's positions, chained by bucket.
+        history: int64 [ceil(N / 32), max_plies + 1, 32], changed: keys of the game's positions,
+            chained by bucket.
         buckets: int16 [N, B], changed: for each of B (a power of two up to 65536) parts of all
             keys, which row of ``history`` came last. ``bucket_count`` gives a good B.
         starts: int32 [S, 98]: packed positions, each followed by its legal mask. Game g begins

@@ -105,6 +105,7 @@ class State:
         )
 
     def step_arguments(self, check: bool = True, **replaced: torch.Tensor) -> tuple[object, ...]:
-        names = "positions progress history buckets starts mask actions reward ending valid length error"
+        state = "positions progress history buckets starts mask"
+        names = f"{state} actions reward ending valid length error"
         tensors = [replaced.get(name, getattr(self, name)) for name in names.split()]
         return (*tensors, 0, self.max_plies, check)
