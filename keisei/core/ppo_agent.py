@@ -108,10 +108,15 @@ class PPOAgent:
         self._changes = 0
 
     def compile_network(self) -> None:
-        """From now on the network runs fused or compiled; its next calls take longer, once."""
-        if self.device.type == "cuda" and isinstance(self.model, ResNet):
-            from keisei.core.fused import FusedResNet  # needs Triton, which is there on CUDA only
+        """From now on the network runs fused or compiled; its next calls take longer, once.
 
+        Raises RuntimeError where the kernels need Triton and there is none.
+        """
+        if self.device.type == "cuda" and isinstance(self.model, ResNet):
+            try:
+                from keisei.core.fused import FusedResNet  # Triton is there on CUDA only
+            except ImportError as error:
+                raise RuntimeError(f"training.compile: expected Triton, got {error}") from error
             self.network = FusedResNet(self.model, self._dtype)
         elif isinstance(self.network, PlainNetwork):
             self.network.compile()
