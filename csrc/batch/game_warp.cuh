@@ -15,8 +15,11 @@ namespace keisei::batch {
 
 constexpr unsigned kAllLanes = 0xffffffffu;
 constexpr int kLanes = 32;
-// Up to so many games a kernel takes small blocks, so that every multiprocessor has some.
-constexpr int64_t kFewGames = 64 * 1024;
+// Up to so many games every multiprocessor needs no more than two blocks at once, which then have
+// all its registers: warps go on alone, and nothing else is to be had from more of them.
+constexpr int64_t kFewGames = 32 * 1024;
+constexpr int kFewThreads = 128;
+constexpr int kFewBlocks = 2;
 
 __device__ inline int lane_index() {
     return static_cast<int>(threadIdx.x) % kLanes;
@@ -120,7 +123,7 @@ struct Fetched {
 };
 
 // A warp's doubtful pawn drops, whose masks are written already. One game in a hundred has one, and
-// a test takes half as long as all else: put off until many lanes have one, tests cost little.
+// a test takes a third as long as all else: put off until many lanes have one, tests cost little.
 struct DropQueue {
     int64_t entries[kLanes];  // (game << 7) | square
 };
@@ -140,6 +143,12 @@ __device__ void put_off(DropQueue& queue, int& count, int64_t game, int square, 
     __syncwarp();
 }
 
+// Whether a doubtful pawn drop mates in a position. A function of its own that loads the position
+// itself: so nothing is passed through memory, and its registers are not wanted all the time.
+__device__ __noinline__ inline bool drop_mates(PositionsView positions, int64_t game, int square) {
+    return shogi::pawn_drop_mates(load_position(positions, game), square);
+}
+
 // Takes those drops that mate out of the masks [games, 81].
 __device__ inline void settle_drops(const DropQueue& queue, int& count,
                                     const PositionsView& positions, int32_t* mask) {
@@ -147,7 +156,7 @@ __device__ inline void settle_drops(const DropQueue& queue, int& count,
         const int64_t entry = queue.entries[lane_index()];
         const int64_t game = entry >> 7;
         const int square = static_cast<int>(entry & 127);
-        if (shogi::pawn_drop_mates(load_position(positions, game), square)) {
+        if (drop_mates(positions, game, square)) {
             forbid_pawn_drop(reinterpret_cast<uint32_t*>(mask) + game * kMaskWords, square);
         }
     }

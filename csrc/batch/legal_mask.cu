@@ -7,24 +7,25 @@ namespace {
 
 constexpr int kThreadsAnSm = 512;  // 128 registers each
 
-// Few games: a block each 128, every warp on its own.
-constexpr int kFewThreads = 128;
-
-__global__ void __launch_bounds__(kFewThreads, kThreadsAnSm / kFewThreads)
+__global__ void __launch_bounds__(kFewThreads, kFewBlocks)
     legal_mask_of_few_kernel(const LegalMaskArgs args) {
     __shared__ GameRows<kFewThreads> rows;
     const int64_t first = static_cast<int64_t>(blockIdx.x) * kFewThreads;
     const int64_t game = first + threadIdx.x;
+    int doubtful = -1;
     if (game < args.games) {
-        const NextMoves next = next_moves(load_position(args.positions, game), rows.row());
-        settle(next, rows.row(), [&] { return load_position(args.positions, game); });
+        doubtful =
+            next_moves(load_position(args.positions, game), rows.row()).generated.doubtful_drop;
+    }
+    if (doubtful >= 0 && drop_mates(args.positions, game, doubtful)) {
+        forbid_pawn_drop(rows.row(), doubtful);
     }
     rows.flush(args.mask, first, args.games);
 }
 
 // Many games: blocks stay and take the next games, fetched meanwhile; the warps of a block go
 // through the code together, since fetching it is what takes longest else.
-constexpr int kManyThreads = 256;
+constexpr int kManyThreads = 128;
 
 struct Shared {
     GameRows<kManyThreads> rows;

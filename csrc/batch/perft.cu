@@ -12,6 +12,11 @@
 namespace keisei::batch {
 namespace {
 
+// A function of its own, so that its registers are not wanted all the time.
+__device__ __noinline__ bool drop_mates(const shogi::Position& position, int square) {
+    return shogi::pawn_drop_mates(position, square);
+}
+
 constexpr int kThreads = 128;
 constexpr int kWarps = kThreads / 32;
 // Positions whose moves are listed together: many before the last ply, where all the time goes;
@@ -151,7 +156,7 @@ __global__ void __launch_bounds__(kThreads, 4)
             const auto child = child_of(i);
             const auto king = without(child.pieces(shogi::KING), child.own);
             const int square = shogi::step<shogi::DOWN>(king).lowest();
-            if (shogi::pawn_drop_mates(child, square)) add(i, ~uint64_t{0});
+            if (drop_mates(child, square)) add(i, ~uint64_t{0});
         }
         __syncwarp();
         if (lane + 32 < queued) queue[lane] = queue[lane + 32];

@@ -66,7 +66,8 @@ __device__ int nth_label(const PlayBlock<kThreads>& block, const uint32_t* row, 
 }
 
 template <int kThreads>
-__global__ void __launch_bounds__(kThreads, kThreadsAnSm / kThreads)
+__global__ void __launch_bounds__(kThreads,
+                                  kThreads == kFewThreads ? kFewBlocks : kThreadsAnSm / kThreads)
     random_play_kernel(const RandomPlayArgs args) {
     extern __shared__ __align__(16) unsigned char shared[];
     auto& block = *reinterpret_cast<PlayBlock<kThreads>*>(shared);
@@ -102,28 +103,34 @@ __global__ void __launch_bounds__(kThreads, kThreadsAnSm / kThreads)
         bool begins = pending;
         // A position without a legal move, which no game of ours is left in, stays as it is.
         const uint32_t count = inside ? block.up_to[kGroups - 1][thread] : 0;
-        if (pending) {
-            clock = state.next_clock(clock);
-            pending = false;
-        } else if (count > 0) {
+        const bool plays = !pending && count > 0;
+        if (pending) clock = state.next_clock(clock);
+        pending = false;
+        Moved moved;
+        NextMoves next{{false, -1}, false};
+        if (plays) {
             const int label = nth_label(
                 block, row, uniform_choice(args.seed, state.first_game + game, clock, count));
             shogi::Position position = load_position(stage, thread);
-            const Moved moved = make_move(state, game, clock, ply, runs, label, position);
+            moved = make_move(state, game, clock, ply, runs, label, position);
             store_position(staged, 1, kThreads, thread, position);
             uint32_t total = 0;
-            const NextMoves next =
-                next_moves(position, row, [&](int plane, const shogi::Bitboard& to) {
-                    total += static_cast<uint32_t>(to.count());
-                    if (plane % kPlanesPerGroup == kPlanesPerGroup - 1) {
-                        block.up_to[plane / kPlanesPerGroup][thread] = static_cast<uint16_t>(total);
-                    }
-                });
-            if (settle(next, row, [&] { return load_position(stage, thread); })) {
-                for (int g = shogi::kDropPlane / kPlanesPerGroup; g < kGroups; ++g) {
-                    --block.up_to[g][thread];
+            next = next_moves(position, row, [&](int plane, const shogi::Bitboard& to) {
+                total += static_cast<uint32_t>(to.count());
+                if (plane % kPlanesPerGroup == kPlanesPerGroup - 1) {
+                    block.up_to[plane / kPlanesPerGroup][thread] = static_cast<uint16_t>(total);
                 }
+            });
+        }
+        const int doubtful = next.generated.doubtful_drop;
+        __syncwarp();
+        if (doubtful >= 0 && drop_mates(stage, thread, doubtful)) {
+            forbid_pawn_drop(row, doubtful);
+            for (int g = shogi::kDropPlane / kPlanesPerGroup; g < kGroups; ++g) {
+                --block.up_to[g][thread];
             }
+        }
+        if (plays) {
             const Judged judged = judge_move(state, game, moved, next, row);
             block.positions[kFirstHandWord][thread] = static_cast<int32_t>(judged.hand);
             ++moves;
@@ -177,7 +184,7 @@ void launch(const RandomPlayArgs& args, cudaStream_t stream) {
 void random_play_cuda(const RandomPlayArgs& args, void* stream) {
     if (args.state.games == 0 || args.plies == 0) return;
     const auto on = static_cast<cudaStream_t>(stream);
-    args.state.games <= kFewGames ? launch<128>(args, on) : launch<256>(args, on);
+    args.state.games <= kFewGames ? launch<kFewThreads>(args, on) : launch<256>(args, on);
 }
 
 }  // namespace keisei::batch

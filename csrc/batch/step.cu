@@ -5,7 +5,7 @@
 namespace keisei::batch {
 namespace {
 
-constexpr int kThreadsAnSm = 512;  // 128 registers each
+constexpr int kThreadsAnSm = 384;  // 168 registers each
 
 __device__ void fold_error(int64_t* cell, int64_t code) {
     if (code != kNoError) {
@@ -69,17 +69,20 @@ __device__ int second_half(const StepArgs& args, int64_t first, Half half,
     const State& state = args.state;
     const int64_t game = first + threadIdx.x;
     uint32_t* const row = rows.row();
-    int doubtful = -1;
+    NextMoves next{{false, -1}, false};
+    bool alone = false;
     if (half.moves) {
-        const NextMoves next = next_moves(position, row);
-        doubtful = next.generated.doubtful_drop;
+        next = next_moves(position, row);
         const uint32_t* const pawns = row + 3 * shogi::kDropPlane;
-        const bool alone = !next.any && __popc(pawns[0]) + __popc(pawns[1]) + __popc(pawns[2]) == 1;
-        if (doubtful >= 0 && (settle_all || alone)) {
-            settle(next, row,
-                   [&] { return load_position({state.positions, 1, state.games}, game); });
-            doubtful = -1;
-        }
+        alone = !next.any && __popc(pawns[0]) + __popc(pawns[1]) + __popc(pawns[2]) == 1;
+    }
+    int doubtful = next.generated.doubtful_drop;
+    const bool now = settle_all || alone;
+    if (now && doubtful >= 0 && drop_mates({state.positions, 1, state.games}, game, doubtful)) {
+        forbid_pawn_drop(row, doubtful);
+    }
+    if (now) doubtful = -1;
+    if (half.moves) {
         const Judged judged = judge_move(state, game, half.moved, next, row);
         write_result(args, game, half.moved, judged);
         half.clock = half.moved.clock;
@@ -98,11 +101,7 @@ __device__ int second_half(const StepArgs& args, int64_t first, Half half,
     return half.begins ? -1 : doubtful;
 }
 
-// Few games: a block each 128, every warp on its own.
-constexpr int kFewThreads = 128;
-
-__global__ void __launch_bounds__(kFewThreads, kThreadsAnSm / kFewThreads)
-    step_few_kernel(const StepArgs args) {
+__global__ void __launch_bounds__(kFewThreads, kFewBlocks) step_few_kernel(const StepArgs args) {
     __shared__ GameRows<kFewThreads> rows;
     const State& state = args.state;
     const int64_t first = static_cast<int64_t>(blockIdx.x) * kFewThreads;
@@ -118,7 +117,7 @@ __global__ void __launch_bounds__(kFewThreads, kThreadsAnSm / kFewThreads)
 
 // Many games: blocks stay and take the next games, fetched meanwhile; the warps of a block go
 // through the code together, since fetching it is what takes longest else.
-constexpr int kManyThreads = 256;
+constexpr int kManyThreads = 128;
 constexpr int kBeforeWords = kPositionWords + kProgressRows + 2;
 
 struct Shared {

@@ -76,6 +76,23 @@ KEISEI_HD Opponents opponents(const Position& position, const Bitboard& theirs) 
     return out;
 }
 
+// The squares around a set, and the set.
+KEISEI_HD Bitboard around(const Bitboard& a) {
+    const Bitboard column = a | step<UP>(a) | step<DOWN>(a);
+    return column | sideways(column);
+}
+
+// Which of the opponent's pieces attack one square: `rays` is what is seen from it, `ring` the
+// squares around it.
+KEISEI_HD Bitboard attackers(const Opponents& they, const Bitboard& square,
+                             const Bitboard (&rays)[kRayDirections], const Bitboard& ring) {
+    return (sideways(two_up(square)) & they.knight) |
+           (rays[UP] & (they.forward | (they.up & ring))) |
+           ((rays[DOWN] | rays[LEFT] | rays[RIGHT]) & (they.orthogonal | (they.side_down & ring))) |
+           ((rays[UP_LEFT] | rays[UP_RIGHT]) & (they.diagonal | (they.up_side & ring))) |
+           ((rays[DOWN_LEFT] | rays[DOWN_RIGHT]) & (they.diagonal | (they.down_side & ring)));
+}
+
 KEISEI_HD KingView king_view(const Position& position, const Bitboard& king,
                              const Bitboard& occupied) {
     const Bitboard empty = ~occupied;
@@ -119,12 +136,7 @@ KEISEI_HD KingView king_view(const Position& position, const Bitboard& king,
     const Bitboard below = step<DOWN>(king);
     const Bitboard ring = above | below | sideways(king | above | below);
     out.ring = ring;
-    const Bitboard checkers =
-        (sideways(two_up(king)) & they.knight) | (out.ray[UP] & (they.forward | (they.up & ring))) |
-        ((out.ray[DOWN] | out.ray[LEFT] | out.ray[RIGHT]) &
-         (they.orthogonal | (they.side_down & ring))) |
-        ((out.ray[UP_LEFT] | out.ray[UP_RIGHT]) & (they.diagonal | (they.up_side & ring))) |
-        ((out.ray[DOWN_LEFT] | out.ray[DOWN_RIGHT]) & (they.diagonal | (they.down_side & ring)));
+    const Bitboard checkers = attackers(they, king, out.ray, ring);
     const int count = checkers.count();
     out.in_check = count > 0;
     // On a line with a check nothing but empty squares lies between; on any other, no empty square
@@ -141,32 +153,32 @@ KEISEI_HD Bitboard free_along(const KingView& view, const Bitboard& pieces) {
     return without(pieces, without(view.all_lines, view.line[line_of(D)]));
 }
 
-// Whether any piece on the board has a legal move. Promotion never decides that, and a piece that
-// may not stay unpromoted on the last ranks can go there promoted.
-KEISEI_FLAT KEISEI_HD_COLD bool has_board_move(const Position& position) {
-    const Bitboard occupied = position.occupied();
-    const Bitboard empty = ~occupied;
-    const Movers mine = movers_among(position, position.own);
-    const KingView view = king_view(position, mine.king, occupied);
-    const Bitboard targets = without(view.allowed, position.own);
-    Bitboard reached = view.king_to;
-    for_each_ray([&]<int D>() {
-        reached =
-            reached | land<D>(sweep<D>(free_along<D>(view, sliders<D>(mine)), empty),
-                              free_along<D>(view, without(steppers<D>(mine), mine.king)), targets);
-    });
-    const Bitboard knights = without(mine.knight, view.all_lines);
-    return (reached | (sideways(two_up(knights)) & targets)).any();
-}
-
 }  // namespace detail
 
-// Whether a pawn dropped on `square`, right in front of the opponent's king, leaves no answer.
-// Only moves of pieces on the board can answer a check at contact.
-KEISEI_HD_COLD bool pawn_drop_mates(const Position& position, int square) {
-    Position next = position;
-    put(next, square, PAWN, true);
-    return !detail::has_board_move(turned(next));
+// Whether a pawn dropped on `square`, right in front of the opponent's king, leaves no answer: the
+// king has no flight and nothing else takes the pawn. A piece that is pinned cannot take it, since
+// no line of a pin leads next to the king and past it.
+KEISEI_FLAT KEISEI_HD bool pawn_drop_mates(const Position& position, int square) {
+    const Bitboard pawn = Bitboard::square(square);
+    const Bitboard king = step<UP>(pawn);
+    const Bitboard theirs = without(position.occupied(), position.own);
+    const Bitboard empty = ~(position.occupied() | pawn);
+    const Movers mine = movers_among(position, position.own);
+
+    // The king shields nothing behind it: no slider of ours sees it, or it would be in check.
+    Bitboard attacked = sideways(two_up(mine.knight));
+    Bitboard pins = Bitboard::none();
+    for_each_ray([&]<int D>() {
+        const Bitboard seen = slide<D>(sliders<D>(mine), empty);
+        attacked = attacked | seen | step<D>(steppers<D>(mine));
+        pins = pins | (seen & slide<opposite(D)>(king, empty));
+    });
+    if (without(without(detail::around(king), theirs), attacked).any()) return false;
+
+    Bitboard rays[kRayDirections];
+    for_each_ray([&]<int D>() { rays[D] = slide<D>(pawn, empty); });
+    const detail::Opponents they = detail::opponents(position, without(theirs, king | pins));
+    return !detail::attackers(they, pawn, rays, detail::around(pawn)).any();
 }
 
 struct Generated {
@@ -186,10 +198,6 @@ KEISEI_HD bool opponent_has_flight(const Bitboard& their_king, const Bitboard& o
                                    const Bitboard& reached) {
     const Bitboard pinned = own & view.all_lines;
     const Bitboard sliders = mine.lance | mine.rook | mine.bishop | mine.horse | mine.dragon;
-    const auto around = [](const Bitboard& a) {
-        const Bitboard column = a | step<UP>(a) | step<DOWN>(a);
-        return column | sideways(column);
-    };
     const Bitboard attacked =
         reached | view.ring | around(pinned) | sideways(two_up(pinned & mine.knight));
     const Bitboard flights = without(without(around(their_king), occupied), attacked);
@@ -216,7 +224,9 @@ KEISEI_HD Generated for_each_plane(const Position& position, Sink&& sink, Mates&
     Bitboard kept[kKeeps ? kRayDirections : 1];
     Bitboard reached = Bitboard::none();
     for_each_ray([&]<int D>() {
-        const Bitboard king_step = view.ray[D] & view.king_to;
+        // The king's step along D; where registers are few it is made anew.
+        const Bitboard king_step =
+            (Bitboard::kTestsPay ? view.ray[D] : step<D>(mine.king)) & view.king_to;
         if constexpr (D == UP) {
             const Bitboard lances = sweep<UP>(free.template operator()<UP>(mine.lance), empty);
             const Bitboard rooks =
