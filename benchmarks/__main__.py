@@ -32,6 +32,9 @@ def curves(settings: Settings) -> Iterator[Row]:
 
 
 ENTRIES = {
+    "cpu-perft": Entry(host.cpu_perft, ("cpu",)),
+    "cpu-env": Entry(host.cpu_env, ("cpu",)),
+    "startup": Entry(host.startup, ("cpu",)),
     "masks": Entry(games.masks),
     "step": Entry(games.step),
     "random-play": Entry(games.random_play),
@@ -43,9 +46,6 @@ ENTRIES = {
     "ppo-loss": Entry(learning.ppo_loss),
     "network": Entry(iteration.network),
     "iteration": Entry(iteration.iteration),
-    "cpu-perft": Entry(host.cpu_perft, ("cpu",)),
-    "cpu-env": Entry(host.cpu_env, ("cpu",)),
-    "startup": Entry(host.startup, ("cpu",)),
     "curves": Entry(curves),
 }
 

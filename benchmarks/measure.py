@@ -172,7 +172,7 @@ def time_calls(
     replay, so a run is one replay then.
     """
     if runs is None:
-        runs = 7 if device.type == "cuda" else 15  # a CPU is shared with more
+        runs = 7 if device.type == "cuda" else 21  # a CPU is shared with more
     whole: Call = capture(calls, device) if graph else capture_nothing(calls)
     repeats = 1
 
