@@ -5,8 +5,6 @@ Needs Triton and a GPU: imported only there.
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 import triton
 import triton.language as tl
@@ -17,28 +15,27 @@ from keisei import ops
 _MOVE_LIMIT = tl.constexpr(ops.MOVE_LIMIT)
 
 
-def _after(slope_a: Any, offset_a: Any, slope_b: Any, offset_b: Any) -> Any:
+@triton.jit
+def _combine(slope_a, offset_a, slope_b, offset_b):
     """The map of step b after that of the later steps a."""
     return slope_a * slope_b, offset_b + slope_b * offset_a
 
 
-_combine = triton.jit(_after)
-
-
+# Triton reads annotations: those of Python's types would be errors.
 def _scan(
-    values: Any,
-    rewards: Any,
-    ending: Any,
-    valid: Any,
-    advantages: Any,
-    returns: Any,
-    steps: Any,
-    games: Any,
-    bootstrap: Any,
-    chain: Any,
+    values,
+    rewards,
+    ending,
+    valid,
+    advantages,
+    returns,
+    steps,
+    games,
+    bootstrap,
+    chain,
     block_t: tl.constexpr,
     block_n: tl.constexpr,
-) -> None:
+):
     n = tl.program_id(0) * block_n + tl.arange(0, block_n)
     row = tl.arange(0, block_t)
     later = tl.zeros((block_n,), tl.float32)
