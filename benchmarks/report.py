@@ -102,7 +102,7 @@ def new_report(device: torch.device) -> Report:
         cuda=torch.version.cuda or "none" if cuda else "none",
         python=platform.python_version(),
         keisei=keisei.__version__,
-        command=" ".join(["python -m benchmarks", *sys.argv[1:]]),
+        command=" ".join(["python -m benchmarks", *(Path(word).name for word in sys.argv[1:])]),
         date=time.strftime("%Y-%m-%d", time.gmtime()),
     )
 
@@ -246,7 +246,7 @@ def plot(reports: Sequence[Report], path: Path) -> None:
         axis.minorticks_off()
         axis.margins(y=0.15)
         axis.grid(alpha=0.3)
-        axis.legend(fontsize=7)
+        axis.legend(fontsize=7, loc="lower right")
     figure.savefig(path, dpi=110)
     pyplot.close(figure)
 
