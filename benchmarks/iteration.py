@@ -94,7 +94,7 @@ class Alone:
 
     def _check(self, positions: Tensor, logits: Tensor) -> None:
         """The network that works gives what the module gives in float32."""
-        part = slice(0, 256)
+        part = slice(0, min(256, len(positions) // 2))
         with torch.no_grad():
             plain, _ = self._model(ops.planes(positions[part].contiguous(), torch.float32, True))
         error = (logits[part].float() - plain).abs().max() / plain.abs().max()
