@@ -21,6 +21,7 @@ _log = logging.getLogger("keisei.perft")
 
 # From here on the device counts one first move after another, so that Ctrl-C has a chance.
 DEEP = 8
+DEEP_ON_A_CPU = 6
 
 
 def perft(sfen: str, depth: int, device: torch.device | str = "cpu") -> int:
@@ -38,7 +39,14 @@ def perft(sfen: str, depth: int, device: torch.device | str = "cpu") -> int:
         RuntimeError: A CUDA device is asked for that torch or this build of keisei does not have.
     """
     position = _position(sfen)
-    if str(device) == "cpu" or depth < 1:
+    if str(device) == "cpu":
+        # One first move after another where that takes a while: Ctrl-C has a chance between them.
+        if depth < DEEP_ON_A_CPU:
+            return position.perft(depth)
+    elif depth < 1:
+        from keisei._libraries import device_of
+
+        device_of(device)
         return position.perft(depth)
     return sum(nodes for _, nodes in _divided(position, depth, device))
 

@@ -23,7 +23,6 @@ LABELS = 2187
 FEATURE_PLANES = 121
 PADDED_PLANES = 128
 PROGRESS_ROWS = 4
-START_WORDS = POSITION_WORDS + MASK_WORDS
 NO_ERROR = torch.iinfo(torch.int64).max
 
 # What `ending` holds.

@@ -17,6 +17,7 @@ inline unsigned blocks_for(int64_t items, int per_block) {
 
 inline void check_cuda(cudaError_t status, const char* what) {
     if (status != cudaSuccess) {
+        cudaGetLastError();  // else the next launch would be blamed for it
         throw std::runtime_error(std::string(what) + ": " + cudaGetErrorString(status));
     }
 }
@@ -24,6 +25,16 @@ inline void check_cuda(cudaError_t status, const char* what) {
 // After a launch: reports what the launch itself refused, under the kernel's name.
 inline void check_launch(const char* kernel) {
     check_cuda(cudaGetLastError(), kernel);
+}
+
+// Whether a block on the current device can have so much shared memory.
+inline bool fits_a_block(size_t shared) {
+    int device = 0;
+    int most = 0;
+    check_cuda(cudaGetDevice(&device), "current device");
+    check_cuda(cudaDeviceGetAttribute(&most, cudaDevAttrMaxSharedMemoryPerBlockOptin, device),
+               "shared memory of a block");
+    return shared <= static_cast<size_t>(most);
 }
 
 // How many blocks of a kernel the current device holds at once; allows the kernel its shared

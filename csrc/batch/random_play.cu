@@ -184,7 +184,9 @@ void launch(const RandomPlayArgs& args, cudaStream_t stream) {
 void random_play_cuda(const RandomPlayArgs& args, void* stream) {
     if (args.state.games == 0 || args.plies == 0) return;
     const auto on = static_cast<cudaStream_t>(stream);
-    args.state.games <= kFewGames ? launch<kFewThreads>(args, on) : launch<256>(args, on);
+    constexpr int kManyThreads = 256;
+    const bool many = args.state.games > kFewGames && fits_a_block(sizeof(PlayBlock<kManyThreads>));
+    many ? launch<kManyThreads>(args, on) : launch<kFewThreads>(args, on);
 }
 
 }  // namespace keisei::batch

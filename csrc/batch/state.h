@@ -74,7 +74,8 @@ KEISEI_HD Recurrence record_key(const State& state, int64_t game, int32_t clock,
     int32_t younger = 0;
     while (true) {
         const int32_t age = row >= at ? row - at : row - at + rows;
-        if (age <= younger || age > ply) break;
+        // Buckets that no game wrote may hold anything.
+        if (age <= younger || age > ply || at >= rows) break;
         const auto entry = static_cast<uint64_t>(state.history_at(at, game));
         if ((entry ^ kept) < (uint64_t{1} << 16)) {
             ++out.times_before;

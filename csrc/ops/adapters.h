@@ -67,7 +67,7 @@ inline void require_at_least(int64_t value, int64_t least, const char* name) {
 constexpr int64_t kMostPlies = 65535;
 // The bits of a key that choose a bucket.
 constexpr int64_t kMostBuckets = 65536;
-// A block of 128 games counts its moves in 31 bits.
+// A block of 256 games counts its moves in 31 bits.
 constexpr int64_t kMostRandomPlies = 1 << 20;
 
 // The tensors that `reset` and `step` share. Fills games, start_count and max_plies from the

@@ -9,6 +9,8 @@
 
 #if defined(__SSE4_1__)
 #include <smmintrin.h>
+#elif defined(__SSSE3__)
+#include <tmmintrin.h>
 #endif
 
 namespace keisei::shogi {

@@ -6,13 +6,10 @@
 
 #if defined(__CUDACC__)
 #define KEISEI_HD __host__ __device__ __forceinline__
-// For rare paths: kept out of line so that they do not crowd the instruction cache of the hot one.
-#define KEISEI_HD_COLD __host__ __device__ __noinline__ inline
 // For the loops around one position: everything they call becomes a part of them.
 #define KEISEI_FLAT
 #else
 #define KEISEI_HD inline
-#define KEISEI_HD_COLD __attribute__((noinline)) inline
 #define KEISEI_FLAT __attribute__((flatten))
 #endif
 

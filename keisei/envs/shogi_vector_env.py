@@ -276,11 +276,17 @@ class ShogiVectorEnv:
                     f"got {state[name].dtype} {[*state[name].shape]}"
                 )
         progress = state["progress"]
-        if bool((progress[:2] < 0).any()) or bool((progress[0] > self.max_plies).any()):
+        rows = self.max_plies + 1
+        last_clock = (2**31 - 1) // rows * rows - 1
+        if (
+            bool((progress[:2] < 0).any())
+            or bool((progress[0] > self.max_plies).any())
+            or bool((progress[1] > last_clock).any())
+        ):
             raise ValueError(
-                f"progress: expected plies of 0 to {self.max_plies} and clocks of at least 0, "
-                f"got rows {progress[0].min()} to {progress[0].max()} and {progress[1].min()} to "
-                f"{progress[1].max()}"
+                f"progress: expected plies of 0 to {self.max_plies} and clocks of 0 to "
+                f"{last_clock}, got rows {progress[0].min()} to {progress[0].max()} and "
+                f"{progress[1].min()} to {progress[1].max()}"
             )
         for name, tensor in own.items():
             if name != "starts":

@@ -36,6 +36,19 @@ def test_it_is_sampling_and_stepping(device: str, games: int, max_plies: int, pl
         assert torch.equal(tensor, theirs[name]), f"{name} differs"
 
 
+@pytest.mark.gpu
+def test_many_games_have_a_kernel_of_their_own() -> None:
+    games, plies = 40_003, 130
+    one = ShogiVectorEnv(games, "cuda", max_plies=60, seed=5)
+    many = ShogiVectorEnv(games, "cuda", max_plies=60, seed=5)
+    expected = step_by_step(one, plies)
+    assert expected[5] > 0, "no game reached the move limit"
+    assert many.random_play(plies).tolist() == expected
+    theirs = many.state_dict()
+    for name, tensor in one.state_dict().items():
+        assert torch.equal(tensor, theirs[name]), f"{name} differs"
+
+
 @pytest.mark.parametrize("device", DEVICES)
 def test_every_ending_is_counted(device: str) -> None:
     # Two kings and little else: repetitions, captures of nothing, and the move limit.
