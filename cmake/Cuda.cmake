@@ -95,6 +95,9 @@ function(keisei_architectures nvcc out)
         message(FATAL_ERROR
           "TORCH_CUDA_ARCH_LIST: expected numbers such as 8.0;9.0a;12.0+PTX, got '${arch}'")
       endif()
+      if(CMAKE_MATCH_1 LESS 8)  # the kernels copy asynchronously
+        message(FATAL_ERROR "TORCH_CUDA_ARCH_LIST: expected 8.0 or newer, got '${arch}'")
+      endif()
       list(APPEND result "${CMAKE_MATCH_1}${CMAKE_MATCH_2}-real")
       if(CMAKE_MATCH_3)
         list(APPEND result "${CMAKE_MATCH_1}${CMAKE_MATCH_2}-virtual")

@@ -566,6 +566,10 @@ def _ppo_loss_gradient(ctx: Any, total: Tensor, *_: Tensor) -> tuple[Tensor | No
     return by_logits, by_values, *(None,) * 11
 
 
+def _no_second_derivative(_: object, *gradients: object) -> None:
+    raise RuntimeError("ppo_loss: expected a first derivative, got one of a derivative")
+
+
 _FAKES: dict[str, Callable[..., object]] = {
     "reset": _reset_fake,
     "step": _step_fake,
@@ -585,3 +589,4 @@ for _name, _fake in _FAKES.items():
 torch.library.register_autograd(
     "keisei::ppo_loss", _ppo_loss_gradient, setup_context=_ppo_loss_setup
 )
+torch.library.register_autograd("keisei::ppo_loss_backward", _no_second_derivative)

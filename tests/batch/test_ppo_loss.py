@@ -151,6 +151,15 @@ def test_gradcheck(device: str, value_clip: float | None) -> None:
     assert torch.autograd.gradcheck(total, (logits, values), fast_mode=False)
 
 
+@pytest.mark.parametrize("device", DEVICES)
+def test_there_is_no_second_derivative(device: str) -> None:
+    arguments = batch_of(random_masks(3, 0.05, seed=5)).arguments(torch.float64, device)
+    total = ops.ppo_loss(*arguments, **COEFFICIENTS).total
+    (first,) = torch.autograd.grad(total, arguments[0], create_graph=True)
+    with pytest.raises(RuntimeError, match=r"^ppo_loss: expected a first derivative, got one of"):
+        first.square().sum().backward()
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 @pytest.mark.parametrize("device", DEVICES)
 def test_the_upstream_gradient_scales(device: str, dtype: torch.dtype) -> None:
