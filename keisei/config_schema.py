@@ -9,21 +9,32 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Hashable, Mapping
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic_core import PydanticCustomError
 
 ENVIRONMENT_PREFIX = "KEISEI_"
 # Short names that exist beside the general form KEISEI_<SECTION>__<KEY>.
 ENVIRONMENT_ALIASES = {"KEISEI_LOG_LEVEL": ("logging", "log_level")}
 
+# The entry-point group of plugin networks.
+NETWORKS = "keisei.networks"
+
 Auto = Literal["auto"]
+AutoOrFit = Literal["auto", "fit"]
 PositiveInt = Annotated[int, Field(gt=0)]
 PositiveFloat = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
 NonNegativeFloat = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
+NonNegativeInt = Annotated[int, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+# What a plugin is named by: an entry point's name, or module:attribute.
+PluginName = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.-]*(:[A-Za-z_][\w.]*)?$")]
+ModuleName = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$")]
+PlainValue = bool | int | Annotated[float, Field(allow_inf_nan=False)] | str | None
 
 
 class ConfigError(ValueError):
@@ -46,13 +57,16 @@ class TrainingConfig(_Section):
     total_timesteps: PositiveInt | Auto = "auto"
     """plies to play in all; training stops after the iteration that reaches it"""
     learning_rate: PositiveFloat = 1e-3
-    """AdamW step size"""
-    lr_schedule: Literal["constant", "linear"] = "constant"
-    """linear: falls to zero at total_timesteps"""
+    """AdamW step size; where it is scheduled, the highest"""
+    lr_schedule: Literal["constant", "linear", "cosine"] = "constant"
+    """linear and cosine: falls to zero at total_timesteps, in a line or in half a cosine"""
+    lr_warmup: NonNegativeInt = 0
+    """plies over which the learning rate first rises in a line to what the schedule says"""
     rollout_length: PositiveInt | Auto = "auto"
     """plies per game between two updates"""
-    batch_size: PositiveInt | Auto = "auto"
-    """positions per gradient step"""
+    batch_size: PositiveInt | AutoOrFit = "auto"
+    """positions per gradient step, over all ranks; fit: what the device's memory and speed suit,
+    measured at the start"""
     ppo_epochs: PositiveInt = 2
     """passes over each rollout"""
     gamma: Fraction = 1.0
@@ -66,7 +80,11 @@ class TrainingConfig(_Section):
     value_coefficient: NonNegativeFloat = 1.0
     """weight of the value loss"""
     entropy_coefficient: NonNegativeFloat = 0.005
-    """weight of the entropy bonus"""
+    """weight of the entropy bonus; where it is scheduled, the first"""
+    entropy_schedule: Literal["constant", "linear"] = "constant"
+    """linear: goes to entropy_final at total_timesteps in a line"""
+    entropy_final: NonNegativeFloat = 0.0
+    """weight of the entropy bonus at total_timesteps, with entropy_schedule linear"""
     normalize_advantages: bool = True
     """scale the advantages of a rollout to mean 0 and deviation 1"""
     target_kl: PositiveFloat | None = 0.05
@@ -75,6 +93,18 @@ class TrainingConfig(_Section):
     """gradients are scaled down to this norm"""
     weight_decay: NonNegativeFloat = 1e-4
     """AdamW's decay, on matrices only"""
+    ema_decay: Annotated[float, Field(gt=0.0, lt=1.0)] | None = None
+    """keep an exponential moving average of the weights, of which each gradient step leaves this
+    much in place; none: no average"""
+    use_ema: bool = False
+    """evaluate and export the averaged weights (they are a checkpoint's model.ckpt)"""
+    mirror: bool = False
+    """mirror each row of a minibatch left-right with probability 1/2"""
+    max_skipped_updates: PositiveInt = 10
+    """gradient steps skipped in a row, for a number that is not finite, that end the run"""
+    shuffle_blocks: PositiveInt | Auto = "auto"
+    """equal blocks of games that minibatches are shuffled within; a multiple of the ranks; auto:
+    one for each rank"""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """arithmetic of the network; auto: bfloat16 on CUDA, float32 on a CPU"""
     compile: bool | Auto = "auto"
@@ -84,13 +114,16 @@ class TrainingConfig(_Section):
     """auto, cpu, cuda or cuda:N; auto: cuda where there is one"""
     seed: Annotated[int, Field(ge=0, lt=2**62)] = 0
     """seed of weights, games and minibatches"""
+    deterministic: bool = False
+    """take only algorithms that give the same bits each time; slower on CUDA"""
 
 
 class EnvConfig(_Section):
     """The games that are played at once."""
 
-    num_games: PositiveInt | Auto = "auto"
-    """games side by side"""
+    num_games: PositiveInt | AutoOrFit = "auto"
+    """games side by side, over all ranks; fit: what the device's memory and speed suit, measured
+    at the start"""
     max_plies: PositiveInt = 512
     """move limit; a game that reaches it is undecided (truncated)"""
     start_positions: str | None = None
@@ -100,14 +133,35 @@ class EnvConfig(_Section):
 class ModelConfig(_Section):
     """The network's shape."""
 
-    type: Literal["resnet"] = "resnet"
-    """kind of network"""
+    type: PluginName = "resnet"
+    """kind of network: resnet, an entry point of the group keisei.networks, or module:Class"""
     tower_depth: PositiveInt | Auto = "auto"
     """residual blocks"""
     tower_width: PositiveInt | Auto = "auto"
     """channels"""
     se_ratio: Annotated[int, Field(ge=0)] = 4
     """squeeze-and-excitation's reduction; 0: without"""
+    options: dict[str, PlainValue] = {}
+    """what a plugin's network is built with; resnet takes none"""
+
+    @field_validator("type")
+    @classmethod
+    def _is_there(cls, name: str) -> str:
+        if name != "resnet" and ":" not in name:
+            names = sorted(entry_points(group=NETWORKS).names)
+            if name not in names:
+                known = ", ".join(map(repr, ["resnet", *names]))
+                raise PydanticCustomError("network", f"{known} or 'module:Class'")
+        return name
+
+
+class EvaluationConfig(_Section):
+    """Matches that are played while training goes on."""
+
+    interval: PositiveInt | None = None
+    """plies between two evaluations; none: none"""
+    games: PositiveInt = 100
+    """games of an evaluation"""
 
 
 class LoggingConfig(_Section):
@@ -123,10 +177,48 @@ class LoggingConfig(_Section):
     """plies between two checkpoints"""
     keep_checkpoints: Annotated[int, Field(ge=0)] = 5
     """newest checkpoints that stay; 0: all"""
+    keep_best: NonNegativeInt = 1
+    """checkpoints that stay for being the best by evaluation"""
     run_root: str = "runs"
     """folder of all runs"""
     run_name: str | None = None
     """folder of this run in run_root; none: the time of its start"""
+
+
+class ResourcesConfig(_Section):
+    """What a run may take of the machine."""
+
+    threads: PositiveInt | Auto = "auto"
+    """processor threads of a rank; auto: OMP_NUM_THREADS, else its share of the machine's"""
+    memory_limit_gb: PositiveFloat | None = None
+    """main memory a rank may hold, in 10^9 bytes; the run is saved and ends when it passes that;
+    none: no limit"""
+    gpu_memory_fraction: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
+    """share of a GPU's memory that a rank may take"""
+    disk_reserve_gb: NonNegativeFloat = 1.0
+    """disk space, in 10^9 bytes, that a checkpoint must leave free"""
+    monitor_interval: PositiveFloat = 10.0
+    """seconds between two looks at memory and utilisation"""
+
+
+class DistributedConfig(_Section):
+    """Several ranks, started by torchrun."""
+
+    backend: Literal["auto", "nccl", "gloo"] = "auto"
+    """how ranks talk; auto: nccl on CUDA, gloo on a CPU"""
+    timeout_seconds: PositiveFloat = 600.0
+    """how long a rank waits for the others before it gives up"""
+
+
+class PluginsConfig(_Section):
+    """Code of others that a run takes in: entry points by name, or module:Class."""
+
+    modules: list[ModuleName] = []
+    """modules to import at the start"""
+    callbacks: list[PluginName] = []
+    """callbacks, of the group keisei.callbacks"""
+    opponents: list[PluginName] = []
+    """opponents that evaluations play, of the group keisei.opponents"""
 
 
 class AppConfig(_Section):
@@ -135,7 +227,11 @@ class AppConfig(_Section):
     training: TrainingConfig = TrainingConfig()
     env: EnvConfig = EnvConfig()
     model: ModelConfig = ModelConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
     logging: LoggingConfig = LoggingConfig()
+    resources: ResourcesConfig = ResourcesConfig()
+    distributed: DistributedConfig = DistributedConfig()
+    plugins: PluginsConfig = PluginsConfig()
 
 
 class _Loader(yaml.SafeLoader):
@@ -274,7 +370,7 @@ def _describe(error: ValidationError, origin: Mapping[tuple[str, str], str]) -> 
     expected: dict[tuple[str, str], list[str]] = {}
     got: dict[tuple[str, str], Any] = {}
     for item in error.errors():
-        where = (str(item["loc"][0]), str(item["loc"][1]))
+        where = (str(item["loc"][0]), str(item["loc"][1]))  # deeper: a list's item, a union's arm
         text = re.sub(r"^Input should be ", "", item["msg"])
         expected.setdefault(where, []).append(text)
         got[where] = item["input"]
@@ -310,39 +406,82 @@ def config_from_dict(values: object, source: str) -> AppConfig:
     return _validate([(source, _check_layer(values, source))])
 
 
-# What `auto` stands for. A GPU is filled by thousands of games; two CPU cores by dozens.
+# What `auto` stands for, with one rank. A GPU is filled by thousands of games; two cores by dozens.
 _AUTO: dict[str, Layer] = {
     "cuda": {
-        "training": {"total_timesteps": 500_000_000, "rollout_length": 32, "batch_size": 8192},
+        "training": {
+            "total_timesteps": 500_000_000,
+            "rollout_length": 32,
+            "batch_size": 8192,
+            "precision": "bfloat16",
+        },
         "env": {"num_games": 4096},
         "model": {"tower_depth": 6, "tower_width": 128},
         "logging": {"checkpoint_interval": 20_000_000},
+        "distributed": {"backend": "nccl"},
     },
     "cpu": {
-        "training": {"total_timesteps": 2_000_000, "rollout_length": 32, "batch_size": 512},
+        "training": {
+            "total_timesteps": 2_000_000,
+            "rollout_length": 32,
+            "batch_size": 512,
+            "precision": "float32",
+        },
         "env": {"num_games": 128},
         "model": {"tower_depth": 2, "tower_width": 32},
         "logging": {"checkpoint_interval": 100_000},
+        "distributed": {"backend": "gloo"},
     },
 }
+# Keys that may be `fit`.
+FITTED = (("env", "num_games"), ("training", "batch_size"))
 
 
-def resolve(config: AppConfig, *, device: str, compile_network: bool) -> AppConfig:
-    """The same configuration with nothing left to settle: no value is ``auto``.
+def usable_threads(environment: Mapping[str, str], local_ranks: int = 1) -> int:
+    """Threads for one of ``local_ranks`` processes: OMP_NUM_THREADS, else this process's CPUs."""
+    asked = environment.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    if asked.isdecimal() and int(asked) > 0:
+        return int(asked)
+    affinity = getattr(os, "sched_getaffinity", None)  # Linux has it
+    count = len(affinity(0)) if affinity is not None else os.cpu_count() or 1
+    return max(1, count // local_ranks)
+
+
+def resolve(
+    config: AppConfig,
+    *,
+    device: str,
+    compile_network: bool,
+    ranks: int = 1,
+    local_ranks: int = 1,
+    fitted: Mapping[str, int] | None = None,
+) -> AppConfig:
+    """The same configuration with nothing left to settle: no value is ``auto`` or ``fit``.
 
     ``device`` is the device that was found (``cpu``, ``cuda:0``); ``compile_network`` is what
-    ``training.compile: auto`` stands for there.
+    ``training.compile: auto`` stands for there. ``ranks`` processes share the work, ``local_ranks``
+    of them on this machine. ``fitted`` holds what was measured for the keys that say ``fit``
+    (``env.num_games``, ``training.batch_size``; over all ranks); ConfigError where it lacks one.
     """
     kind = device.partition(":")[0]
     if kind not in _AUTO:
         raise ConfigError(f"training.device: expected auto, cpu, cuda or cuda:N, got {device!r}")
     values = config.model_dump()
     auto: Layer = {section: dict(keys) for section, keys in _AUTO[kind].items()}
+    auto["env"]["num_games"] *= ranks
+    auto["training"]["batch_size"] *= ranks
     auto["training"]["compile"] = compile_network
-    auto["training"]["precision"] = "bfloat16" if kind == "cuda" else "float32"
+    auto["training"]["shuffle_blocks"] = ranks
+    auto["resources"] = {"threads": usable_threads(os.environ, local_ranks)}
     for section, keys in auto.items():
         for key, value in keys.items():
             if values[section][key] == "auto":
                 values[section][key] = value
+    for section, key in FITTED:
+        if values[section][key] == "fit":
+            name = f"{section}.{key}"
+            if fitted is None or name not in fitted:
+                raise ConfigError(f"{name}: expected a number, got 'fit', which was not measured")
+            values[section][key] = fitted[name]
     values["training"]["device"] = device
     return _validate([("resolved", values)])

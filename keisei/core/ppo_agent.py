@@ -70,7 +70,11 @@ class PPOAgent:
     def __init__(
         self, model: ActorCriticProtocol, config: TrainingConfig, device: torch.device
     ) -> None:
-        if config.precision == "auto" or config.compile == "auto" or config.batch_size == "auto":
+        if (
+            config.precision == "auto"
+            or config.compile == "auto"
+            or isinstance(config.batch_size, str)
+        ):
             raise ValueError("PPOAgent: training: expected a resolved configuration, got 'auto'")
         self.model = model
         self.config = config
