@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from keisei import ops
+from keisei.core.ranks import SINGLE, Ranks
 
 _SIDE_WORD = 15  # of a packed position: its sign bit says that white is to move
 
@@ -38,9 +39,29 @@ class ExperienceBuffer:
 
     A ply is written in two halves: ``record_decision`` before the games move, since they move in
     place, and ``record_result`` after. Rows are time-major, [T, N]; ``positions`` is [T, N, 17].
+
+    With several ``ranks`` N is this rank's share of the games, and the statistics of the advantages
+    are those of all. ``shuffle_blocks``: see ``shuffled_rows``; None is one a rank. Raises
+    ValueError if the blocks cannot be equal.
     """
 
-    def __init__(self, rollout_length: int, num_games: int, device: torch.device) -> None:
+    def __init__(
+        self,
+        rollout_length: int,
+        num_games: int,
+        device: torch.device,
+        *,
+        ranks: Ranks = SINGLE,
+        shuffle_blocks: int | None = None,
+    ) -> None:
+        blocks = ranks.world_size if shuffle_blocks is None else shuffle_blocks
+        if blocks % ranks.world_size or num_games * ranks.world_size % blocks:
+            raise ValueError(
+                f"training.shuffle_blocks: expected a multiple of {ranks.world_size} ranks that "
+                f"divides {num_games * ranks.world_size} games, got {blocks}"
+            )
+        self._ranks = ranks
+        self._blocks = blocks
         shape = (rollout_length, num_games)
         self.rollout_length = rollout_length
         self.num_games = num_games
@@ -115,8 +136,8 @@ class ExperienceBuffer:
     ) -> None:
         """Zero-sum GAE over the whole rollout; ``last_values`` [N]: of the games as they stand.
 
-        With ``normalize`` the advantages of the valid rows get mean 0 and deviation 1. Returns stay
-        as they are. Raises RuntimeError unless the buffer is full.
+        With ``normalize`` the advantages of the valid rows of all ranks get mean 0 and deviation 1.
+        Returns stay as they are. Raises RuntimeError unless the buffer is full.
         """
         if not self.full:
             raise RuntimeError(
@@ -128,23 +149,44 @@ class ExperienceBuffer:
         )
         if normalize:
             weight = self.valid.float()
-            count = weight.sum().clamp(min=1.0)
-            mean = (advantages * weight).sum() / count
-            deviation = (((advantages - mean).square() * weight).sum() / count).sqrt()
+            count, total = self._ranks.sum_(
+                torch.stack((weight.sum(), (advantages * weight).sum()))
+            )
+            count = count.clamp(min=1.0)
+            mean = total / count
+            squares = ((advantages - mean).square() * weight).sum()
+            deviation = (self._ranks.sum_(squares) / count).sqrt()
             advantages = torch.where(self.valid, (advantages - mean) / (deviation + 1e-8), 0.0)
         self.advantages.copy_(advantages)
         self.returns.copy_(returns)
 
     def shuffled_rows(self, batch_size: int, generator: torch.Generator) -> Sequence[Tensor]:
-        """The indices of all rows once, shuffled, in pieces of nearly ``batch_size`` rows.
+        """The indices of all rows once, shuffled, in pieces: this rank's share of each minibatch.
 
-        int64, of nearly equal length, the longest first; ``generator`` lives on the buffer's
-        device.
+        The games of all ranks are ``shuffle_blocks`` blocks of equal size. Each block's rows are
+        shuffled, and every minibatch, of nearly ``batch_size`` rows over all ranks, takes the same
+        share of each block. So however many ranks share the blocks, the minibatches are the same;
+        with one block the whole rollout is shuffled.
+
+        int64, of nearly equal length, the longest first. ``generator`` lives on the buffer's device
+        and must stand alike on all ranks.
         """
-        rows = self.rollout_length * self.num_games
+        ranks, device = self._ranks, self.valid.device
+        rows = self.rollout_length * self.num_games * ranks.world_size
         pieces = max(1, round(rows / batch_size))
-        order = torch.randperm(rows, generator=generator, device=self.valid.device)
-        return order.tensor_split(pieces)
+        own = self._blocks // ranks.world_size
+        games = self.num_games // own
+        shares: list[Sequence[Tensor]] = []
+        for block in range(self._blocks):
+            # Drawn for the blocks of the other ranks too: all generators stay alike.
+            order = torch.randperm(rows // self._blocks, generator=generator, device=device)
+            number = block - ranks.rank * own
+            if 0 <= number < own:
+                if own > 1:
+                    ply, game = order // games, order % games
+                    order = ply * self.num_games + number * games + game
+                shares.append(order.tensor_split(pieces))
+        return shares[0] if own == 1 else [torch.cat(share) for share in zip(*shares, strict=True)]
 
     def gather(self, rows: Tensor) -> Minibatch:
         """The rows with these indices, int64 [B]; -1 gives a row that is not valid."""

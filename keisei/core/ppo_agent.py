@@ -14,7 +14,9 @@ from keisei.config_schema import TrainingConfig
 from keisei.core.actor_critic_protocol import ActorCriticProtocol
 from keisei.core.captured import Captured
 from keisei.core.experience_buffer import ExperienceBuffer, Minibatch
+from keisei.core.gradient_sum import GradientSum
 from keisei.core.network import ResNet
+from keisei.core.ranks import SINGLE, Ranks
 from keisei.core.working_network import PlainNetwork, WorkingNetwork
 
 _ADAM_BETAS = (0.9, 0.999)
@@ -64,11 +66,16 @@ def ppo_loss(
 class PPOAgent:
     """A network, its optimiser, and the arithmetic both run in.
 
-    ``model`` must be on ``device`` already; ``config`` must be resolved (nothing ``auto``).
+    ``model`` must be on ``device`` already; ``config`` must be resolved (nothing ``auto``). With
+    several ``ranks`` each learns from its share of every minibatch, and all take the same step.
     """
 
     def __init__(
-        self, model: ActorCriticProtocol, config: TrainingConfig, device: torch.device
+        self,
+        model: ActorCriticProtocol,
+        config: TrainingConfig,
+        device: torch.device,
+        ranks: Ranks = SINGLE,
     ) -> None:
         if (
             config.precision == "auto"
@@ -79,10 +86,12 @@ class PPOAgent:
         self.model = model
         self.config = config
         self.device = device
+        self.ranks = ranks
         self.batch_size = config.batch_size
         self._dtype = torch.bfloat16 if config.precision == "bfloat16" else torch.float32
         self.network: WorkingNetwork = PlainNetwork(model, device, self._dtype)
         self._named = dict(model.named_parameters())
+        self._gradient_sum = GradientSum(ranks, list(self._named.values()))
         decayed = [p for p in self._named.values() if p.ndim > 1]
         others = [p for p in self._named.values() if p.ndim <= 1]
         # The host never waits for the device: the device itself decides whether to take a step,
@@ -213,31 +222,37 @@ class PPOAgent:
         mask = ops.legal_mask(batch.positions)
         logits, values = self.evaluate(batch.positions)
         loss = ppo_loss(logits, values, mask, batch, self.config)
+        terms = torch.stack((loss.total.detach(), *loss[1:]))
+        share = self._share_terms(terms, batch.valid)
+        kl = terms[_METRICS.index("approx_kl")]
 
         going_on = 1.0 - self._stop
-        self._last_kl.copy_(torch.where(going_on > 0, loss.approx_kl, self._last_kl))
+        self._last_kl.copy_(torch.where(going_on > 0, kl, self._last_kl))
         limit = math.inf if self.config.target_kl is None else self.config.target_kl
         good = self._last_kl.isfinite() & (self._last_kl <= limit)
         self._stop.copy_(torch.maximum(self._stop, 1.0 - good.float()))
         if not self._ahead and self._stop:
             return
 
-        for parameter, gradient in zip(
-            self._named.values(), self.network.gradients([loss.total]), strict=True
-        ):
+        gradients = self._gradient_sum(self.network.gradients([loss.total]), share)
+        for parameter, gradient in zip(self._named.values(), gradients, strict=True):
             parameter.grad = gradient
         norm = self.clip_and_step()
-        terms = (
-            loss.total.detach(),
-            loss.policy,
-            loss.value,
-            loss.entropy,
-            loss.approx_kl,
-            loss.clip_fraction,
-            norm,
-        )
-        self._sums.add_(torch.where(self._stop > 0, 0.0, torch.stack(terms)))
+        self._sums.add_(torch.where(self._stop > 0, 0.0, torch.cat((terms, norm[None]))))
         self._taken.add_(1.0 - self._stop)
+
+    def _share_terms(self, terms: Tensor, valid: Tensor) -> Tensor | None:
+        """Makes a loss's terms, [6], of this rank's rows those of all rows of the minibatch.
+
+        Returns this rank's share of the valid rows; None where there is one rank.
+        """
+        if self.ranks.world_size == 1:
+            return None
+        count = valid.sum(dtype=terms.dtype)
+        sums = self.ranks.sum_(torch.cat((terms * count, count[None])))
+        everyone = sums[-1].clamp(min=1.0)
+        terms.copy_(sums[:-1] / everyone)
+        return count / everyone
 
     def clip_and_step(self) -> Tensor:
         """Scales the gradients down to ``max_grad_norm`` and takes the step; returns their norm.
