@@ -235,6 +235,28 @@ def planes(
     return out
 
 
+def mirror(positions: Tensor, actions: Tensor, flip: Tensor) -> tuple[Tensor, Tensor]:
+    """Exchange left and right, of the boards of some rows and of the labels played on them.
+
+    Shogi's rules do not tell a position from its mirror image: legal moves, outcomes and values
+    are the same, and a legal label becomes the legal label of the mirrored move. The image of the
+    image is the position itself.
+
+    Args:
+        positions: int32 [N, 17], in rows or the transposed view of a word-major [17, N].
+        actions: int64 [N], labels; a number that is none stays as it is.
+        flip: bool [N], which rows; the others are copied.
+
+    Returns:
+        positions int32 [N, 17] and actions int64 [N].
+
+    Raises:
+        ValueError: A tensor does not fit.
+    """
+    mirrored_positions, mirrored_actions = torch.ops.keisei.mirror(positions, actions, flip)
+    return mirrored_positions, mirrored_actions
+
+
 def perft(positions: Tensor, depth: int) -> Tensor:
     """Count the legal move sequences of ``depth`` moves from each position.
 
@@ -296,9 +318,10 @@ def masked_sample(
         greedy: Take the most probable label instead, the lowest of equals.
 
     Returns:
-        action int64 [N], log_prob float32 [N], entropy float32 [N]. Where no legal label has a
-        logit above minus infinity, -1, nan and nan; a nan among the legal logits shows in the last
-        two.
+        action int64 [N], log_prob float32 [N], entropy float32 [N]. -1, nan and nan where no label
+        is legal. The action is legal wherever one is: a nan is never the most probable, and where
+        no legal logit is above minus infinity it is the lowest legal label. Both, and an infinite
+        logit, show as a nan in the last two.
 
     Raises:
         ValueError: A tensor does not fit.
@@ -387,7 +410,7 @@ def ppo_loss(
     clip_range: float = 0.2,
     value_clip: float | None = None,
     value_coefficient: float = 0.5,
-    entropy_coefficient: float = 0.01,
+    entropy_coefficient: float | Tensor = 0.01,
 ) -> PPOLoss:
     """The loss of proximal policy optimisation over legal moves, for B rows of a rollout.
 
@@ -418,11 +441,21 @@ def ppo_loss(
         clip_range: How far the ratio may go from 1 and still gain.
         value_clip: See above; None does not clip.
         value_coefficient: Weight of the value loss.
-        entropy_coefficient: Weight of the entropy, which is rewarded.
+        entropy_coefficient: Weight of the entropy, which is rewarded. A tensor of no dimensions,
+            as float32 (or float64) as the rest, is read when the loss is computed: a recorded CUDA
+            graph then follows its changes. It gets no gradient.
 
     Raises:
         ValueError: A tensor does not fit.
     """
+    if not isinstance(entropy_coefficient, Tensor):
+        # Filled, not copied from the host, which would wait.
+        entropy_coefficient = torch.full(
+            (),
+            entropy_coefficient,
+            dtype=torch.float64 if logits.dtype == torch.float64 else torch.float32,
+            device=logits.device,
+        )
     total, metrics, _ = torch.ops.keisei.ppo_loss(
         logits,
         values,
@@ -506,6 +539,10 @@ def _planes_fake(
     )
 
 
+def _mirror_fake(positions: Tensor, actions: Tensor, flip: Tensor) -> tuple[Tensor, Tensor]:
+    return positions.new_empty(positions.shape), torch.empty_like(actions)
+
+
 def _perft_fake(positions: Tensor, depth: int) -> Tensor:
     return positions.new_empty((positions.shape[0],), dtype=torch.int64)
 
@@ -555,14 +592,11 @@ def _ppo_loss_setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...
     valid, entropy_coefficient = inputs[8], inputs[12]
     _, metrics, stats = output
     ctx.mark_non_differentiable(metrics, stats)
-    ctx.save_for_backward(logits, mask, actions, valid, metrics, stats)
-    ctx.entropy_coefficient = entropy_coefficient
+    ctx.save_for_backward(logits, mask, actions, valid, metrics, stats, entropy_coefficient)
 
 
 def _ppo_loss_gradient(ctx: Any, total: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
-    by_logits, by_values = torch.ops.keisei.ppo_loss_backward(
-        total, *ctx.saved_tensors, ctx.entropy_coefficient
-    )
+    by_logits, by_values = torch.ops.keisei.ppo_loss_backward(total, *ctx.saved_tensors)
     return by_logits, by_values, *(None,) * 11
 
 
@@ -577,6 +611,7 @@ _FAKES: dict[str, Callable[..., object]] = {
     "legal_mask": _legal_mask_fake,
     "unpack_mask": _unpack_mask_fake,
     "planes": _planes_fake,
+    "mirror": _mirror_fake,
     "perft": _perft_fake,
     "uniform_sample": _uniform_sample_fake,
     "masked_sample": _masked_sample_fake,

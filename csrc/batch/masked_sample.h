@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdint>
 
+#include "batch/layout.h"
 #include "batch/logit.h"
 #include "batch/random.h"
 #include "batch/softmax.h"
@@ -15,7 +16,7 @@ struct MaskedSampleArgs {
     const void* logits;    // [games, 2187] of `type`; read where legal, and nowhere else
     const uint32_t* mask;  // [games, 81]
     const int32_t* clock;  // [games]
-    int64_t* action;       // [games]; -1 where no legal logit is above minus infinity
+    int64_t* action;       // [games]; -1 where no label is legal
     float* log_prob;       // [games]
     float* entropy;        // [games]
     int64_t games;
@@ -32,7 +33,8 @@ struct Choice {
     float logit;
     int label;
 
-    KEISEI_HD static Choice none() { return {-INFINITY, -INFINITY, -1}; }
+    KEISEI_HD static Choice none() { return {-INFINITY, -INFINITY, shogi::kLabels}; }
+    KEISEI_HD bool any() const { return label < shogi::kLabels; }
 
     KEISEI_HD void offer(const Choice& other) {
         if (other.score > score || (other.score == score && other.label < label)) *this = other;
@@ -50,15 +52,17 @@ struct LabelNoise {
         return {args.seed, args.first_game + game, args.clock[game], args.greedy};
     }
 
+    // A logit that is not a number scores lowest: what is chosen is legal, whatever the logits are.
     KEISEI_HD Choice choice(int label, float logit) const {
-        return {greedy ? logit : logit + label_gumbel(seed, game, clock, label), logit, label};
+        const float score = greedy ? logit : logit + label_gumbel(seed, game, clock, label);
+        return {score == score ? score : -INFINITY, logit, label};
     }
 };
 
 KEISEI_HD void write_choice(const MaskedSampleArgs& args, int64_t game, const Choice& choice,
                             const LegalSums<float>& legal) {
-    const bool chosen = choice.label >= 0;
-    args.action[game] = choice.label;
+    const bool chosen = choice.any();
+    args.action[game] = chosen ? choice.label : -1;
     args.log_prob[game] = chosen ? choice.logit - legal.max - legal.log_sum() : NAN;
     args.entropy[game] = chosen ? legal.entropy() : NAN;
 }

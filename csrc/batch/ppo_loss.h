@@ -45,17 +45,18 @@ struct PpoLossArgs {
     const Real* advantages;  // [rows]
     const Real* returns;     // [rows]
     const uint8_t* valid;    // [rows]
-    Real* total;             // [1]
-    Real* metrics;           // [kPpoTerms]
-    Real* stats;             // [kPpoStats, rows]; 0 where not valid
-    Real* parts;             // [kPpoTerms, part_count]: sums to be summed
+    // [1]; on the device, so that a recorded loss follows a schedule.
+    const Real* entropy_coefficient;
+    Real* total;    // [1]
+    Real* metrics;  // [kPpoTerms]
+    Real* stats;    // [kPpoStats, rows]; 0 where not valid
+    Real* parts;    // [kPpoTerms, part_count]: sums to be summed
     int64_t rows;
     int64_t part_count;
     LogitType type;
     Real clip_range;
     Real value_clip;  // used if clips_values
     Real value_coefficient;
-    Real entropy_coefficient;
     bool clips_values;
 };
 
@@ -170,7 +171,7 @@ KEISEI_HD void finish_loss(const PpoLossArgs<Real>& args, const double (&sums)[k
     for (int i = 0; i < VALID_ROWS; ++i) args.metrics[i] = static_cast<Real>(sums[i] / count);
     args.metrics[VALID_ROWS] = static_cast<Real>(sums[VALID_ROWS]);
     const double value_coefficient = args.value_coefficient;
-    const double entropy_coefficient = args.entropy_coefficient;
+    const double entropy_coefficient = *args.entropy_coefficient;
     *args.total = static_cast<Real>((sums[POLICY_LOSS] + value_coefficient * sums[VALUE_LOSS] -
                                      entropy_coefficient * sums[ENTROPY_BONUS]) /
                                     count);

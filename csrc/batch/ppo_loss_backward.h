@@ -7,18 +7,18 @@ namespace keisei::batch {
 
 template <typename Real>
 struct PpoLossBackwardArgs {
-    const Real* gradient;    // [1], of the total
-    const void* logits;      // [rows, 2187]
-    const uint32_t* mask;    // [rows, 81]
-    const int64_t* actions;  // [rows]
-    const uint8_t* valid;    // [rows]
-    const Real* metrics;     // [kPpoTerms]
-    const Real* stats;       // [kPpoStats, rows]
-    void* logits_gradient;   // [rows, 2187] of `type`; 0 where illegal
-    Real* values_gradient;   // [rows]
+    const Real* gradient;             // [1], of the total
+    const void* logits;               // [rows, 2187]
+    const uint32_t* mask;             // [rows, 81]
+    const int64_t* actions;           // [rows]
+    const uint8_t* valid;             // [rows]
+    const Real* metrics;              // [kPpoTerms]
+    const Real* stats;                // [kPpoStats, rows]
+    const Real* entropy_coefficient;  // [1]
+    void* logits_gradient;            // [rows, 2187] of `type`; 0 where illegal
+    Real* values_gradient;            // [rows]
     int64_t rows;
     LogitType type;
-    Real entropy_coefficient;
 };
 
 // What turns a row's slopes into gradients.
@@ -50,7 +50,7 @@ struct PpoRowGradient {
                 args.stats[LOG_SUM * args.rows + row],
                 args.stats[ENTROPY * args.rows + row],
                 args.stats[POLICY_SLOPE * args.rows + row] * weight,
-                args.entropy_coefficient * weight,
+                *args.entropy_coefficient * weight,
                 static_cast<int>(args.actions[row])};
     }
 

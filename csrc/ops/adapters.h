@@ -15,6 +15,7 @@
 #include "batch/gae.h"
 #include "batch/legal_mask.h"
 #include "batch/masked_sample.h"
+#include "batch/mirror.h"
 #include "batch/perft.h"
 #include "batch/planes.h"
 #include "batch/ppo_loss.h"
@@ -231,6 +232,23 @@ struct Adapters {
         return planes;
     }
 
+    static std::tuple<Tensor, Tensor> mirror(const Tensor& positions, const Tensor& actions,
+                                             const Tensor& flip) {
+        using enum ScalarType;
+        Arguments arguments(positions);
+        batch::MirrorArgs args;
+        args.positions = view_of(arguments, positions);
+        args.rows = positions.size(0);
+        args.actions = arguments.read<int64_t>(actions, "actions", Long, {args.rows});
+        args.flip = arguments.read<uint8_t>(flip, "flip", Bool, {args.rows});
+        const Tensor mirrored = empty_beside(positions, {args.rows, kPositionWords}, Int);
+        const Tensor labels = empty_beside(positions, {args.rows}, Long);
+        args.mirrored = static_cast<int32_t*>(mirrored.data_ptr());
+        args.labels = static_cast<int64_t*>(labels.data_ptr());
+        Backend::mirror(positions, args);
+        return {mirrored, labels};
+    }
+
     static Tensor perft(const Tensor& positions, int64_t depth) {
         if (depth < 0 || depth > batch::kPerftMostDepth) {
             throw std::invalid_argument("depth: expected 0 to " +
@@ -331,7 +349,8 @@ struct Adapters {
         const Tensor& logits, const Tensor& values, const Tensor& mask, const Tensor& actions,
         const Tensor& log_probs, const Tensor& old_values, const Tensor& advantages,
         const Tensor& returns, const Tensor& valid, double clip_range,
-        std::optional<double> value_clip, double value_coefficient, double entropy_coefficient) {
+        std::optional<double> value_clip, double value_coefficient,
+        const Tensor& entropy_coefficient) {
         const auto loss = [&]<typename Real>(Real) {
             using enum ScalarType;
             Arguments arguments(logits);
@@ -352,7 +371,8 @@ struct Adapters {
             args.clips_values = value_clip.has_value();
             args.value_clip = static_cast<Real>(value_clip.value_or(0));
             args.value_coefficient = static_cast<Real>(value_coefficient);
-            args.entropy_coefficient = static_cast<Real>(entropy_coefficient);
+            args.entropy_coefficient =
+                arguments.read<Real>(entropy_coefficient, "entropy_coefficient", real, {});
             const Tensor total = empty_beside(logits, {}, real);
             const Tensor metrics = empty_beside(logits, {batch::kPpoTerms}, real);
             const Tensor stats = empty_beside(logits, {batch::kPpoStats, rows}, real);
@@ -372,7 +392,7 @@ struct Adapters {
                                                         const Tensor& logits, const Tensor& mask,
                                                         const Tensor& actions, const Tensor& valid,
                                                         const Tensor& metrics, const Tensor& stats,
-                                                        double entropy_coefficient) {
+                                                        const Tensor& entropy_coefficient) {
         const auto backward = [&]<typename Real>(Real) {
             using enum ScalarType;
             Arguments arguments(logits);
@@ -387,7 +407,8 @@ struct Adapters {
             args.valid = arguments.read<uint8_t>(valid, "valid", Bool, {rows});
             args.metrics = arguments.read<Real>(metrics, "metrics", real, {batch::kPpoTerms});
             args.stats = arguments.read<Real>(stats, "stats", real, {batch::kPpoStats, rows});
-            args.entropy_coefficient = static_cast<Real>(entropy_coefficient);
+            args.entropy_coefficient =
+                arguments.read<Real>(entropy_coefficient, "entropy_coefficient", real, {});
             const Tensor logits_gradient =
                 empty_beside(logits, {rows, kLabels}, logits.scalar_type());
             const Tensor values_gradient = empty_beside(logits, {rows}, real);
@@ -406,6 +427,7 @@ struct Adapters {
         m.impl("legal_mask", TORCH_BOX(&Adapters::legal_mask));
         m.impl("unpack_mask", TORCH_BOX(&Adapters::unpack_mask));
         m.impl("planes", TORCH_BOX(&Adapters::planes));
+        m.impl("mirror", TORCH_BOX(&Adapters::mirror));
         m.impl("perft", TORCH_BOX(&Adapters::perft));
         m.impl("uniform_sample", TORCH_BOX(&Adapters::uniform_sample));
         m.impl("masked_sample", TORCH_BOX(&Adapters::masked_sample));

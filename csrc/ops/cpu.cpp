@@ -64,6 +64,10 @@ struct Cpu {
         share(args.games, kFewGames, args, batch::planes_cpu);
     }
 
+    static void mirror(const Tensor&, const batch::MirrorArgs& args) {
+        share(args.rows, kManyGames, args, batch::mirror_cpu);
+    }
+
     static void perft(const Tensor&, const batch::PerftArgs& args) {
         share(args.games, 1, args, batch::perft_cpu);
     }

@@ -52,6 +52,10 @@ struct Cuda {
         launch(on, args, batch::planes_cuda);
     }
 
+    static void mirror(const Tensor& on, const batch::MirrorArgs& args) {
+        launch(on, args, batch::mirror_cuda);
+    }
+
     static void perft(const Tensor& on, const batch::PerftArgs& args) {
         const auto bytes = batch::perft_scratch_bytes(args.games, args.depth);
         const Tensor scratch = empty_beside(on, {static_cast<int64_t>(bytes)}, ScalarType::Byte);

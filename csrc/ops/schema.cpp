@@ -20,6 +20,9 @@ STABLE_TORCH_LIBRARY(keisei, m) {
     m.def(
         "planes(Tensor positions, ScalarType dtype, bool channels_last, bool padded=False) -> "
         "Tensor");
+    m.def(
+        "mirror(Tensor positions, Tensor actions, Tensor flip) -> (Tensor mirrored_positions, "
+        "Tensor mirrored_actions)");
     m.def("perft(Tensor positions, int depth) -> Tensor");
     m.def("uniform_sample(Tensor mask, Tensor clock, int seed, int first_game) -> Tensor");
     m.def(
@@ -31,10 +34,10 @@ STABLE_TORCH_LIBRARY(keisei, m) {
     m.def(
         "ppo_loss(Tensor logits, Tensor values, Tensor mask, Tensor actions, Tensor log_probs, "
         "Tensor old_values, Tensor advantages, Tensor returns, Tensor valid, float clip_range, "
-        "float? value_clip, float value_coefficient, float entropy_coefficient) -> (Tensor total, "
+        "float? value_clip, float value_coefficient, Tensor entropy_coefficient) -> (Tensor total, "
         "Tensor metrics, Tensor stats)");
     m.def(
         "ppo_loss_backward(Tensor gradient, Tensor logits, Tensor mask, Tensor actions, "
-        "Tensor valid, Tensor metrics, Tensor stats, float entropy_coefficient) -> "
+        "Tensor valid, Tensor metrics, Tensor stats, Tensor entropy_coefficient) -> "
         "(Tensor logits_gradient, Tensor values_gradient)");
 }

@@ -182,10 +182,31 @@ def test_rows_without_a_choice(device: str, greedy: bool) -> None:
             logits.to(device), mask.to(device), clocks(3).to(device), 1, greedy=greedy
         )
     )
-    assert action[:2].tolist() == [-1, -1]
+    assert action[0] == -1
+    # No move is more probable than another: the lowest legal one.
+    assert action[1] == unpack(mask)[1].int().argmax()
     assert unpack(mask)[2, action[2]]
     assert log_prob.isnan().all()
     assert entropy.isnan().all()
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("greedy", [False, True])
+@pytest.mark.parametrize("device", DEVICES)
+def test_a_broken_network_still_plays_legal_moves_and_shows(
+    device: str, greedy: bool, dtype: torch.dtype, value: float
+) -> None:
+    mask = torch.cat([played_masks(40), random_masks(5, 0.5, seed=4)])
+    logits = torch.full((45, ops.LABELS), value, dtype=dtype)
+    action, log_prob, entropy = (
+        out.cpu()
+        for out in ops.masked_sample(
+            logits.to(device), mask.to(device), clocks(45).to(device), 1, greedy=greedy
+        )
+    )
+    assert torch.equal(action, unpack(mask).int().argmax(1)), "expected the lowest legal labels"
+    assert log_prob.isnan().all() and entropy.isnan().all()
 
 
 @pytest.mark.parametrize("device", DEVICES)

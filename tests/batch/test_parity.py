@@ -229,3 +229,18 @@ def test_ops_run_on_the_device_of_their_tensors() -> None:
             second.step(actions.to("cuda:1"))
         assert second.planes().device == torch.device("cuda:1")
     assert torch.equal(first.positions, second.positions.to("cuda:0"))
+
+
+def test_mirrored_rows() -> None:
+    env = make("cpu", games=20_003)
+    for _ in range(70):
+        env.step(env.sample_uniform())
+    actions = env.sample_uniform()
+    flip = torch.rand(20_003, generator=torch.Generator().manual_seed(1)) < 0.5
+    for rows in (env.positions, env.positions.contiguous()):
+        cpu = ops.mirror(rows, actions, flip)
+        # The word-major view stays one on its way.
+        there = rows.t().cuda().t() if not rows.is_contiguous() else rows.cuda()
+        cuda = ops.mirror(there, actions.cuda(), flip.cuda())
+        assert_same(cpu[0], cuda[0], "mirror: positions")
+        assert_same(cpu[1], cuda[1], "mirror: actions")

@@ -310,6 +310,47 @@ def test_the_same_on_every_run(device: str) -> None:
             assert torch.equal(a, b)
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64], ids=str)
+@pytest.mark.parametrize("device", DEVICES)
+def test_the_weight_of_the_entropy_may_lie_on_the_device(device: str, dtype: torch.dtype) -> None:
+    weight = torch.zeros((), dtype=torch.promote_types(dtype, torch.float32), device=device)
+    for value in (0.0, 0.03, 0.7):
+        weight.fill_(value)
+        expected, got = (
+            fused(batch_of(played_masks(30)), dtype, device, entropy_coefficient=entropy)
+            for entropy in (value, weight)
+        )
+        for a, b in zip((*got[0], *got[1:]), (*expected[0], *expected[1:]), strict=True):
+            assert torch.equal(a, b), f"weight {value}"
+
+
+@pytest.mark.gpu
+def test_a_recorded_loss_follows_the_weight_of_the_entropy() -> None:
+    batch = batch_of(played_masks(30))
+    arguments = batch.arguments(torch.float32, "cuda")
+    weight = torch.zeros((), device="cuda")
+    out: list[torch.Tensor] = []
+
+    def work() -> None:
+        options = COEFFICIENTS | {"entropy_coefficient": weight}
+        total = ops.ppo_loss(*arguments, **options).total
+        out[:] = [total, *torch.autograd.grad(total, arguments[:2])]
+
+    stream = torch.cuda.Stream()
+    with torch.cuda.stream(stream):
+        work()
+    torch.cuda.synchronize()
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        work()
+    for value in (0.2, 0.01):
+        weight.fill_(value)
+        graph.replay()
+        expected = fused(batch, torch.float32, "cuda", entropy_coefficient=value)
+        for a, b in zip(out, (expected[0].total, *expected[1:]), strict=True):
+            assert torch.equal(a, b), f"weight {value}"
+
+
 @pytest.mark.parametrize("device", DEVICES)
 def test_no_rows(device: str) -> None:
     batch = Batch(**{k: v[:0] for k, v in vars(batch_of(played_masks(2))).items()})

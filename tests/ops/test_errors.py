@@ -260,6 +260,34 @@ def test_ppo_loss_names_what_does_not_fit(device: str) -> None:
         f"values: expected float64 [{N}] on {on}, got float32 [{N}] on {on}",
         lambda: ops.ppo_loss(logits.double(), *given[1:]),
     )
+    for weight, got in ((row, f"float32 [{N}]"), (row[0].double(), "float64 []")):
+        refuses(
+            f"entropy_coefficient: expected float32 [] on {on}, got {got} on {on}",
+            lambda weight=weight: ops.ppo_loss(*given, entropy_coefficient=weight),
+        )
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_mirror_names_what_does_not_fit(device: str) -> None:
+    on = where(device)
+    given = [
+        played_positions(N).to(device),
+        torch.zeros(N, dtype=torch.int64, device=device),
+        torch.ones(N, dtype=torch.bool, device=device),
+    ]
+    wrong: list[tuple[int, torch.Tensor, str]] = [
+        (0, given[0][:, 1:], "positions: expected int32 [N, 17]"),
+        (1, given[1].int(), f"actions: expected int64 [{N}]"),
+        (1, given[1][1:], f"actions: expected int64 [{N}]"),
+        (2, given[2].int(), f"flip: expected bool [{N}]"),
+        (2, given[2][:2], f"flip: expected bool [{N}]"),
+    ]
+    for place, tensor, expected in wrong:
+        got = f"{str(tensor.dtype).removeprefix('torch.')} {list(tensor.shape)} on {on}"
+        arguments = [*given[:place], tensor, *given[place + 1 :]]
+        refuses(
+            f"{expected} on {on}, got {got}", lambda arguments=arguments: ops.mirror(*arguments)
+        )
 
 
 @pytest.mark.gpu
@@ -272,6 +300,10 @@ def test_two_devices_in_one_call() -> None:
     refuses(
         f"clock: expected int32 [{N}] on cuda:0, got int32 [{N}] on cpu",
         lambda: ops.uniform_sample(state.mask, clocks(N), 0),
+    )
+    refuses(
+        f"flip: expected bool [{N}] on cuda:0, got bool [{N}] on cpu",
+        lambda: ops.mirror(state.positions.t(), state.actions, torch.zeros(N, dtype=torch.bool)),
     )
     refuses(
         f"clock: expected int32 [{N}] on cpu, got int32 [{N}] on cuda:0",

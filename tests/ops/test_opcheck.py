@@ -42,6 +42,8 @@ def test_positions_readers(device: str, games: int) -> None:
         check("planes", positions, torch.bfloat16, True, True)
         check("planes", positions, torch.bfloat16, True, True)
         check("perft", positions, 2)
+        actions = torch.arange(games, device=device)
+        check("mirror", positions, actions, actions % 2 == 0)
 
 
 @pytest.mark.parametrize("games", [0, 5])
@@ -84,11 +86,11 @@ def test_ppo_loss(device: str, rows: int, dtype: torch.dtype, value_clip: float 
     actions = ops.uniform_sample(mask, clocks(rows).to(device), 1)
     valid = torch.ones(rows, dtype=torch.bool, device=device)
     given = (mask, actions, log_probs, old_values, advantages, returns, valid)
-    check("ppo_loss", logits, values.requires_grad_(), *given, 0.2, value_clip, 0.5, 0.01)
+    weight = torch.full((), 0.01, dtype=real, device=device)
+    check("ppo_loss", logits, values.requires_grad_(), *given, 0.2, value_clip, 0.5, weight)
     _, metrics, stats = torch.ops.keisei.ppo_loss(
-        logits.detach(), values.detach(), *given, 0.2, value_clip, 0.5, 0.01
+        logits.detach(), values.detach(), *given, 0.2, value_clip, 0.5, weight
     )
     gradient = torch.ones((), dtype=real, device=device)
-    check(
-        "ppo_loss_backward", gradient, logits.detach(), mask, actions, valid, metrics, stats, 0.01
-    )
+    rest = (mask, actions, valid, metrics, stats, weight)
+    check("ppo_loss_backward", gradient, logits.detach(), *rest)
