@@ -10,6 +10,7 @@ from keisei import ops
 from keisei.core.captured import Captured
 from keisei.core.experience_buffer import ExperienceBuffer
 from keisei.core.ppo_agent import PPOAgent
+from keisei.core.ranks import SINGLE, Ranks
 from keisei.envs import ShogiVectorEnv
 
 ENDINGS = {
@@ -100,8 +101,10 @@ def collect(
     env.raise_errors()
 
 
-def rollout_counts(buffer: ExperienceBuffer) -> dict[str, int]:
-    """What happened in a rollout: plies, games, results by colour and by kind of ending.
+def rollout_counts(buffer: ExperienceBuffer, ranks: Ranks = SINGLE) -> dict[str, int]:
+    """What happened in a rollout, in the games of all ranks.
+
+    Plies, games, results by colour and by kind of ending.
 
     ``plies`` counts moves that were made; ``game_plies`` sums the lengths of the games that ended.
     """
@@ -120,22 +123,22 @@ def rollout_counts(buffer: ExperienceBuffer) -> dict[str, int]:
     }
     for name, code in ENDINGS.items():
         sums[f"ending_{name}"] = (ended & (buffer.ending == code)).sum()
-    counts = torch.stack(list(sums.values())).tolist()
+    counts = ranks.sum_(torch.stack(list(sums.values()))).tolist()
     return {name: int(count) for name, count in zip(sums, counts, strict=True)}
 
 
-def rollout_values(buffer: ExperienceBuffer) -> dict[str, float]:
-    """How well the values of a rollout foresaw its returns: mean, deviation, explained variance."""
+def rollout_values(buffer: ExperienceBuffer, ranks: Ranks = SINGLE) -> dict[str, float]:
+    """How well values foresaw the returns of all ranks: mean, deviation, explained variance."""
     weight = buffer.valid.float()
-    count = weight.sum().clamp(min=1.0)
     values, returns = buffer.values[:-1], buffer.returns
+    samples = torch.stack((values, returns, returns - values))
+    count = ranks.sum_(weight.sum()).clamp(min=1.0)
 
     def mean(x: torch.Tensor) -> torch.Tensor:
-        return (x * weight).sum() / count
+        return ranks.sum_((x * weight).sum(dim=(1, 2))) / count
 
-    def variance(x: torch.Tensor) -> torch.Tensor:
-        return mean((x - mean(x)).square())
-
-    explained = 1.0 - variance(returns - values) / variance(returns).clamp(min=1e-8)
-    stacked = torch.stack((mean(values), variance(values).sqrt(), explained)).tolist()
+    means = mean(samples)
+    value, target, error = mean((samples - means[:, None, None]).square())
+    explained = 1.0 - error / target.clamp(min=1e-8)
+    stacked = torch.stack((means[0], value.sqrt(), explained)).tolist()
     return dict(zip(("value_mean", "value_deviation", "explained_variance"), stacked, strict=True))

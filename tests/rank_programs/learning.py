@@ -1,0 +1,61 @@
+"""Three iterations of playing and learning; the figures and weights go to FOLDER/RANK.pt.
+
+Usage: learning.py FOLDER SHUFFLE_BLOCKS DEVICE. With one rank, too.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import torch
+
+from keisei.config_schema import ModelConfig, TrainingConfig
+from keisei.core.experience_buffer import ExperienceBuffer
+from keisei.core.network import build_network
+from keisei.core.ppo_agent import PPOAgent
+from keisei.core.ranks import join_ranks
+from keisei.envs import ShogiVectorEnv
+from keisei.training.rollout import Collector, rollout_counts, rollout_values
+
+GAMES, PLIES, ITERATIONS = 64, 16, 3
+
+folder, blocks, kind = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+torch.use_deterministic_algorithms(True, warn_only=True)
+ranks = join_ranks("auto", torch.device(kind), timeout_seconds=60)
+device = torch.device(kind) if kind == "cpu" else torch.device(kind, ranks.local_rank)
+torch.backends.cudnn.allow_tf32 = False
+config = TrainingConfig(
+    batch_size=128, precision="float32", compile=False, learning_rate=1e-3, target_kl=0.001
+)
+torch.manual_seed(5)
+network = build_network(ModelConfig(tower_depth=2, tower_width=16))
+network.to(device, memory_format=torch.channels_last)
+agent = PPOAgent(network, config, device, ranks)
+games = GAMES // ranks.world_size
+# A short move limit, so that ranks have different numbers of valid rows.
+env = ShogiVectorEnv(
+    games, device, max_plies=6, seed=3, first_game=ranks.rank * games, check_actions=False
+)
+# Positions shortly before a mate: results come early and differ.
+stored = Path(__file__).parents[1] / "data" / "learning_run.json"
+env.reset(json.loads(stored.read_text())["starts"])
+buffer = ExperienceBuffer(PLIES, games, device, ranks=ranks, shuffle_blocks=blocks)
+collector = Collector(env, agent, buffer)
+shuffle = torch.Generator(device).manual_seed(1)
+figures = []
+for _ in range(ITERATIONS):
+    collector.start()
+    env.raise_errors()
+    counts = rollout_counts(buffer, ranks)
+    figures.append(counts | agent.learn(buffer, shuffle) | rollout_values(buffer, ranks))
+torch.save(
+    {
+        "figures": figures,
+        "weights": {name: p.detach().cpu() for name, p in network.named_parameters()},
+        "shuffle": shuffle.get_state(),
+        "games": {name: tensor.cpu() for name, tensor in env.state_dict().items()},
+    },
+    folder / f"{ranks.rank}.pt",
+)
