@@ -21,6 +21,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from keisei.config_schema import AppConfig, ConfigError, config_from_dict
+from keisei.core.actor_critic_protocol import ActorCriticProtocol
 from keisei.core.features import LABEL_SET, PLANE_SET
 from keisei.core.network import ResNet, build_network
 from keisei.utils.files import replacing
@@ -85,7 +86,7 @@ class LoadedModel:
         self.fill(network)
         return network.to(device).eval()
 
-    def fill(self, network: torch.nn.Module) -> None:
+    def fill(self, network: ActorCriticProtocol) -> None:
         """Copies the weights into ``network``; CheckpointError if they do not fit."""
         try:
             network.load_state_dict(self.weights)
@@ -95,7 +96,7 @@ class LoadedModel:
 
 def _sum(tensor: Tensor) -> str:
     raw = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
-    return hashlib.sha256(raw.numpy().tobytes()).hexdigest()
+    return hashlib.sha256(raw.numpy().data).hexdigest()
 
 
 def _describe(tensor: Tensor) -> dict[str, Any]:
@@ -111,12 +112,19 @@ def plain_tensors(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
 
 
-def save_model(path: Path, network: torch.nn.Module, config: AppConfig, step: int) -> None:
-    """Writes ``model.ckpt`` (or another name), whole or not at all.
+def save_model(
+    path: Path,
+    network: torch.nn.Module | Mapping[str, Tensor],
+    config: AppConfig,
+    step: int,
+) -> None:
+    """Writes ``model.ckpt`` (or another name) of a network or its state dict, whole or not at all.
 
     ``config`` must be resolved: its ``model`` section rebuilds the network.
     """
-    tensors = plain_tensors(network.state_dict())
+    tensors = plain_tensors(
+        network.state_dict() if isinstance(network, torch.nn.Module) else network
+    )
     manifest = {
         "format": MODEL_FORMAT,
         "format_version": MODEL_FORMAT_VERSION,

@@ -29,8 +29,8 @@ class Ranks:
     Every rank must call the collective methods in the same order. ``sum_``, ``max_`` and
     ``broadcast_`` work on the default group, on tensors of the CPU or of this rank's device; on
     CUDA they are enqueued on the current stream, nothing waits for the device, and a CUDA graph may
-    record them (NCCL). ``barrier`` and ``gather_objects`` run on a group of their own on the CPU,
-    so that one other thread may call them meanwhile.
+    record them (NCCL). ``barrier``, ``gather_objects`` and ``share`` run on a group of their own on
+    the CPU, so that one other thread may call them meanwhile.
     """
 
     rank: int = 0
@@ -74,6 +74,14 @@ class Ranks:
         values: list[Any] | None = [None] * self.world_size if self.is_main else None
         dist.gather_object(value, values, dst=0, group=self.control)
         return values
+
+    def share(self, value: Any) -> Any:
+        """Rank 0's value, on every rank; what the others give does not count."""
+        if self.world_size == 1:
+            return value
+        values = [value]
+        dist.broadcast_object_list(values, src=0, group=self.control)
+        return values[0]
 
 
 SINGLE = Ranks()

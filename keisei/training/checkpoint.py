@@ -4,20 +4,25 @@
 ``model.ckpt``                 the network: see ``keisei.core.model_file``
 ``training-00000.safetensors`` the tensors of the training state, a file per rank
 ``training-00000.json``        its plain values
-``checkpoint.json``            format, step, and the SHA-256 of every other file
+``checkpoint.json``            format, step, ranks, and the SHA-256 of every other file
+``evaluation.json``            how strong it proved, if it was evaluated; written later
 =============================  ===============================================================
 
+What all ranks have in common lies in the first rank's files, what is a rank's own in its own.
 Nothing here can execute anything when it is loaded.
 """
 
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import Field, NonNegativeInt, PositiveInt
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -31,16 +36,19 @@ from keisei.core.model_file import (
     Record,
     check,
     expect,
-    list_checkpoints,
     load_model,
     plain_tensors,
     read_json,
     save_model,
 )
-from keisei.utils.files import publishing, sha256_of_file
+from keisei.utils.files import clear, publish, replacing, sha256_of_file, unpublished
 
 CHECKPOINT_FORMAT = "keisei-checkpoint"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+EVALUATION_FILE = "evaluation.json"
+OWN = ("env.", "random.")
+"""Names that begin so are of tensors that each rank has its own of; all others are equal on all
+ranks, and only the first one writes them."""
 
 
 class FileRecord(Record):
@@ -55,43 +63,117 @@ class Index(Record):
 
     format: str
     format_version: int
-    step: int
+    step: NonNegativeInt
+    world_size: PositiveInt
     files: dict[str, FileRecord]
+
+
+class Evaluation(Record):
+    """``evaluation.json``: the score that ``keep_best`` goes by, more is better."""
+
+    score: float
+    details: dict[str, Any] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class TrainingState:
     """What a run needs beside the weights to go on as if it had never stopped."""
 
-    tensors: dict[str, Tensor]
-    values: dict[str, Any]
+    tensors: Mapping[str, Tensor]
+    values: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A run between two iterations: all that a checkpoint holds, on whatever device it is."""
+
+    network: Mapping[str, Tensor]
+    """the state dict that becomes ``model.ckpt``"""
+    step: int
+    state: TrainingState
+
+
+def _files_of(rank: int) -> tuple[str, str]:
+    return f"training-{rank:05d}.safetensors", f"training-{rank:05d}.json"
+
+
+def check_finite(snapshot: Snapshot) -> None:
+    """Raises CheckpointError if a number in it is NaN or infinite: that is no state to go on from.
+
+    Waits for the device if the tensors are on one.
+    """
+    for group, tensors in (("model", snapshot.network), ("training state", snapshot.state.tensors)):
+        for name, tensor in tensors.items():
+            if not tensor.is_floating_point() or bool(tensor.isfinite().all()):
+                continue
+            bad = int((~tensor.isfinite()).sum())
+            raise CheckpointError(
+                f"{group}: {name}: expected finite numbers, got {bad} of {tensor.numel()} that are "
+                "not; nothing was saved"
+            )
+
+
+def write_rank_files(
+    folder: Path, snapshot: Snapshot, config: AppConfig, rank: int
+) -> dict[str, FileRecord]:
+    """Writes one rank's part of a checkpoint into ``folder``; returns what the index says of it."""
+    tensors, values = snapshot.state.tensors, snapshot.state.values
+    names = list(_files_of(rank))
+    if rank == 0:
+        save_model(folder / MODEL_FILE, snapshot.network, config, snapshot.step)
+        names.append(MODEL_FILE)
+    else:
+        tensors = {name: t for name, t in tensors.items() if name.startswith(OWN)}
+        values = {}
+    with replacing(folder / names[0]) as temporary:
+        save_file(plain_tensors(tensors), temporary)
+    with replacing(folder / names[1]) as temporary:
+        temporary.write_text(json.dumps(dict(values), indent=1, allow_nan=False) + "\n")
+    return {name: _record(folder / name) for name in names}
+
+
+def _record(path: Path) -> FileRecord:
+    return FileRecord(bytes=path.stat().st_size, sha256=sha256_of_file(path))
+
+
+def write_index(folder: Path, step: int, files: Iterable[Mapping[str, FileRecord]]) -> None:
+    """Writes ``checkpoint.json``; ``files`` is what each rank wrote."""
+    by_rank = list(files)
+    index = Index(
+        format=CHECKPOINT_FORMAT,
+        format_version=FORMAT_VERSION,
+        step=step,
+        world_size=len(by_rank),
+        files={name: records[name] for records in by_rank for name in sorted(records)},
+    )
+    with replacing(folder / INDEX_FILE) as temporary:
+        temporary.write_text(index.model_dump_json(indent=1) + "\n")
 
 
 def save_checkpoint(
     directory: Path,
     *,
-    network: torch.nn.Module,
+    network: torch.nn.Module | Mapping[str, Tensor],
     config: AppConfig,
     step: int,
     state: TrainingState,
-    rank: int = 0,
 ) -> None:
-    """Writes a whole checkpoint under another name and publishes it by one rename."""
-    with publishing(directory) as temporary:
-        save_model(temporary / MODEL_FILE, network, config, step)
-        stem = f"training-{rank:05d}"
-        save_file(plain_tensors(state.tensors), temporary / f"{stem}.safetensors")
-        (temporary / f"{stem}.json").write_text(json.dumps(state.values, indent=1) + "\n")
-        index = {
-            "format": CHECKPOINT_FORMAT,
-            "format_version": FORMAT_VERSION,
-            "step": step,
-            "files": {
-                file.name: {"bytes": file.stat().st_size, "sha256": sha256_of_file(file)}
-                for file in sorted(temporary.iterdir())
-            },
-        }
-        (temporary / INDEX_FILE).write_text(json.dumps(index, indent=1) + "\n")
+    """Writes a whole checkpoint of one rank under another name and publishes it by one rename.
+
+    ``network`` is one or its state dict. Raises CheckpointError if a number in it is not finite,
+    OSError or SafetensorError if it cannot be written; what was published before is then as it was.
+    """
+    tensors = network.state_dict() if isinstance(network, torch.nn.Module) else network
+    snapshot = Snapshot(tensors, step, state)
+    check_finite(snapshot)
+    temporary = unpublished(directory)
+    try:
+        clear(temporary)
+        files = write_rank_files(temporary, snapshot, config, rank=0)
+        write_index(temporary, snapshot.step, [files])
+        publish(temporary, directory)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def read_index(directory: Path) -> Index:
@@ -107,14 +189,13 @@ def read_index(directory: Path) -> Index:
     return check(path, index, Index)
 
 
-def load_checkpoint(directory: Path, rank: int = 0) -> tuple[LoadedModel, TrainingState]:
-    """Reads a whole checkpoint after checking the SHA-256 of every file in it.
+def verify(directory: Path) -> Index:
+    """Checks that every file is there as it was written, which reads all of them.
 
-    Raises CheckpointError if a file is missing, damaged, not listed or of another format.
+    Raises CheckpointError, which names the first that is not.
     """
     index = read_index(directory)
-    stem = f"training-{rank:05d}"
-    required = {MODEL_FILE, f"{stem}.safetensors", f"{stem}.json"}
+    required = {MODEL_FILE}.union(*map(_files_of, range(index.world_size)))
     required |= {file.name for file in directory.glob("training-*")}
     if index.files.keys() != required:
         raise CheckpointError(
@@ -125,19 +206,61 @@ def load_checkpoint(directory: Path, rank: int = 0) -> tuple[LoadedModel, Traini
         file = directory / name
         if not file.is_file():
             raise CheckpointError(f"{file}: missing")
-        if (got := sha256_of_file(file)) != entry.sha256:
-            raise CheckpointError(f"{file}: SHA-256: expected {entry.sha256}, got {got}")
-        if (size := file.stat().st_size) != entry.bytes:
-            raise CheckpointError(f"{file}: bytes: expected {entry.bytes}, got {size}")
+        try:
+            got = _record(file)
+        except OSError as error:
+            raise CheckpointError(f"{file}: cannot be read: {error}") from error
+        if got.bytes != entry.bytes:
+            raise CheckpointError(f"{file}: bytes: expected {entry.bytes}, got {got.bytes}")
+        if got.sha256 != entry.sha256:
+            raise CheckpointError(f"{file}: SHA-256: expected {entry.sha256}, got {got.sha256}")
+    return index
+
+
+def _read_rank_files(directory: Path, rank: int) -> TrainingState:
+    tensors_file, values_file = (directory / name for name in _files_of(rank))
     try:
-        with safe_open(directory / f"{stem}.safetensors", framework="pt") as opened:
+        with safe_open(tensors_file, framework="pt") as opened:
             tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
-        values = json.loads((directory / f"{stem}.json").read_text())
+        values = read_json(values_file, values_file.read_text())
     except (OSError, ValueError, SafetensorError) as error:
         raise CheckpointError(f"{directory}: training state of rank {rank}: {error}") from error
+    return TrainingState(tensors=tensors, values=values)
+
+
+def load_training_states(directory: Path) -> list[TrainingState]:
+    """The training state of every rank that saved, each with what all of them have in common.
+
+    Checks no sums: see ``verify``.
+    """
+    files = [_read_rank_files(directory, rank) for rank in range(read_index(directory).world_size)]
+    first = files[0]
+    common = {name: t for name, t in first.tensors.items() if not name.startswith(OWN)}
+    return [first] + [
+        TrainingState(tensors=common | dict(own.tensors), values=first.values) for own in files[1:]
+    ]
+
+
+def load_checkpoint(directory: Path, rank: int = 0) -> tuple[LoadedModel, TrainingState]:
+    """Reads a whole checkpoint, as one rank of those that saved it, after checking every sum in it.
+
+    Raises CheckpointError if a file is missing, damaged, not listed or of another format, or if no
+    such rank saved.
+    """
+    index = verify(directory)
+    if rank >= index.world_size:
+        raise CheckpointError(
+            f"{directory / INDEX_FILE}: world_size: expected more than {rank}, "
+            f"got {index.world_size}"
+        )
     model = load_model(directory / MODEL_FILE)
     expect(directory / INDEX_FILE, index.model_dump(), "step", model.manifest["step"])
-    return model, TrainingState(tensors=tensors, values=values)
+    state = _read_rank_files(directory, rank)
+    if rank:
+        first = _read_rank_files(directory, 0)
+        common = {name: t for name, t in first.tensors.items() if not name.startswith(OWN)}
+        state = TrainingState(tensors=common | dict(state.tensors), values=first.values)
+    return model, state
 
 
 def checkpoint_name(step: int) -> str:
@@ -145,10 +268,19 @@ def checkpoint_name(step: int) -> str:
     return f"step-{step:013d}"
 
 
-def find_latest(run_root: Path, run_name: str | None = None) -> Path:
-    """The checkpoint written last in one run, or in any run; CheckpointError if there is none."""
-    runs = run_root.glob(f"{run_name or '*'}/checkpoints")
-    found = [checkpoints[-1] for run in runs if (checkpoints := list_checkpoints(run))]
-    if not found:
-        raise CheckpointError(f"{run_root / (run_name or '')}: no checkpoint to resume from")
-    return max(found, key=lambda path: (path / INDEX_FILE).stat().st_mtime_ns)
+def record_evaluation(directory: Path, evaluation: Evaluation) -> None:
+    """Notes in a published checkpoint how strong it proved, whole or not at all."""
+    with replacing(directory / EVALUATION_FILE) as temporary:
+        temporary.write_text(evaluation.model_dump_json(indent=1) + "\n")
+
+
+def read_evaluation(directory: Path) -> Evaluation | None:
+    """What ``record_evaluation`` noted, None if nothing; CheckpointError if it is damaged."""
+    path = directory / EVALUATION_FILE
+    try:
+        text = path.read_text()
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path}: cannot be read: {error}") from error
+    return check(path, read_json(path, text), Evaluation)

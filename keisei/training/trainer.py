@@ -28,12 +28,12 @@ from keisei.envs import ShogiVectorEnv
 from keisei.training.checkpoint import (
     TrainingState,
     checkpoint_name,
-    find_latest,
     load_checkpoint,
     save_checkpoint,
 )
 from keisei.training.display import ProgressDisplay, format_seconds
 from keisei.training.interrupt import StopRequest
+from keisei.training.resume import find_latest
 from keisei.training.rollout import Collector, rollout_counts, rollout_values
 from keisei.training.train_state import TrainState
 from keisei.utils.files import replacing
@@ -313,7 +313,7 @@ class Trainer:
         model.fill(self.model)
         prefix = "env."
         try:
-            self.agent.load_optimizer_tensors(saved.tensors)
+            self.agent.load_optimizer_tensors(dict(saved.tensors))
             self.env.load_state_dict(
                 {
                     name.removeprefix(prefix): tensor
@@ -327,7 +327,7 @@ class Trainer:
                 self._warnings.append(
                     "the checkpoint comes from another kind of device: shuffling restarts"
                 )
-            self.state = TrainState.from_json(saved.values)
+            self.state = TrainState.from_json(dict(saved.values))
         except (KeyError, RuntimeError, TypeError, ValueError) as error:
             raise CheckpointError(f"{self._checkpoint}: training state: {error}") from error
 

@@ -1,14 +1,19 @@
-"""Files that appear whole or not at all."""
+"""Files and folders that appear whole or not at all."""
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import errno
 import hashlib
 import os
 import secrets
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+
+_AT_FDCWD = -100
+_RENAME_EXCHANGE = 2
 
 
 def _sync(path: Path) -> None:
@@ -21,8 +26,9 @@ def _sync(path: Path) -> None:
 
 def _as_the_umask_says(path: Path) -> None:
     """Gives a file the mode of one that was just created; some libraries write theirs as 0600."""
-    mask = os.umask(0)
-    os.umask(mask)
+    # os.umask could only tell by changing it, for every thread.
+    status = Path("/proc/self/status").read_text()
+    mask = int(status.partition("Umask:")[2].split(maxsplit=1)[0], 8)
     path.chmod(0o666 & ~mask)
 
 
@@ -40,30 +46,73 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-@contextlib.contextmanager
-def publishing(directory: Path) -> Iterator[Path]:
-    """Yields an empty folder; one rename makes it ``directory`` when the block ends well.
+def unpublished(directory: Path) -> Path:
+    """The name under which ``directory`` is prepared; the same in every process."""
+    return directory.with_name(f".{directory.name}.tmp")
 
-    A folder that stood there before is set aside for the rename and then removed.
+
+def clear(folder: Path) -> None:
+    """Makes ``folder`` and its parents; what a killed process left in it goes."""
+    if folder.exists():
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True)
+
+
+def publish(temporary: Path, directory: Path) -> None:
+    """Makes ``temporary``, whose files are on the disk, ``directory`` by one rename.
+
+    A folder that stood there before changes places with it and is then removed: at every moment one
+    of the two is there.
     """
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    token = secrets.token_hex(4)
-    temporary = directory.with_name(f".{directory.name}.{token}.tmp")
-    aside = directory.with_name(f".{directory.name}.{token}.old")
-    temporary.mkdir()
-    try:
-        yield temporary
-        for file in temporary.iterdir():
-            _as_the_umask_says(file)
-            _sync(file)
-        _sync(temporary)
-        if directory.exists():
-            directory.rename(aside)
+    _sync(temporary)
+    if directory.exists():
+        _exchange(temporary, directory)
+        _sync(directory.parent)
+        shutil.rmtree(temporary)
+    else:
         temporary.rename(directory)
         _sync(directory.parent)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _exchange(a: Path, b: Path) -> None:
+    """Swaps the names of two folders in one step, where the file system can."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.renameat2(_AT_FDCWD, bytes(a), _AT_FDCWD, bytes(b), _RENAME_EXCHANGE) == 0:
+        return
+    code = ctypes.get_errno()
+    if code not in (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP):
+        raise OSError(code, os.strerror(code), str(b))
+    aside = b.with_name(f".{b.name}.old")  # network file systems: ``recover`` mends a kill here
+    b.rename(aside)
+    a.rename(b)
+    aside.rename(a)
+
+
+def remove_published(directory: Path) -> None:
+    """Removes a folder so that a process killed meanwhile leaves no half of it under its name."""
+    aside = unpublished(directory)
+    if aside.exists():
+        shutil.rmtree(aside)
+    directory.rename(aside)
+    shutil.rmtree(aside)
+
+
+def recover(parent: Path) -> None:
+    """Clears what processes left in ``parent`` that were killed while publishing there.
+
+    Nobody else may be publishing there now.
+    """
+    for aside in parent.glob(".*.old"):
+        name = parent / aside.name.removeprefix(".").removesuffix(".old")
+        if name.exists():
+            shutil.rmtree(aside)
+        else:
+            aside.rename(name)
+    for temporary in parent.glob(".*.tmp"):
+        if temporary.is_dir():
+            shutil.rmtree(temporary)
+        else:
+            temporary.unlink()
 
 
 def sha256_of_file(path: Path) -> str:

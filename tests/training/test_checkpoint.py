@@ -15,11 +15,11 @@ from keisei.core.network import build_network
 from keisei.training.checkpoint import (
     TrainingState,
     checkpoint_name,
-    find_latest,
     load_checkpoint,
     save_checkpoint,
 )
-from keisei.utils.files import publishing, sha256_of_file
+from keisei.training.resume import find_latest
+from keisei.utils.files import sha256_of_file
 
 CONFIG = resolve(
     AppConfig(model=ModelConfig(tower_depth=1, tower_width=8)), device="cpu", compile_network=False
@@ -106,7 +106,7 @@ def test_an_unpublished_folder_is_no_checkpoint(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changed", "expected"),
     [
-        ({"format_version": 2}, "format_version: expected 1, got 2"),
+        ({"format_version": 1}, "format_version: expected 2, got 1"),
         ({"step": "5"}, "step: expected a valid integer, got '5'"),
         ({"step": 6}, "step: expected 5, got 6"),
         ({"files": ["model.ckpt"]}, "files: expected a valid dictionary, got"),
@@ -152,18 +152,19 @@ def test_an_index_that_is_no_object(tmp_path: Path, text: str) -> None:
         load_checkpoint(tmp_path / "step-5")
 
 
-def test_a_failure_while_writing_leaves_what_was_there(tmp_path: Path) -> None:
+def test_a_failure_while_writing_leaves_what_was_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     target = tmp_path / "step-5"
     save(target)
     before = {p.name: p.read_bytes() for p in target.iterdir()}
 
-    def fail() -> None:
-        with publishing(target) as temporary:
-            (temporary / "half").write_text("x")
-            raise OSError("disk full")
+    def fail(*_: object) -> None:
+        raise OSError("disk full")
 
+    monkeypatch.setattr("keisei.training.checkpoint.write_index", fail)
     with pytest.raises(OSError, match="disk full"):
-        fail()
+        save(target)
     assert {p.name: p.read_bytes() for p in target.iterdir()} == before
     assert [p.name for p in tmp_path.iterdir()] == ["step-5"]
 

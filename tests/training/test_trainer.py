@@ -78,7 +78,7 @@ def test_what_a_run_leaves_behind(tmp_path: Path) -> None:
 
     stored = json.loads((run / "config.json").read_text())
     assert stored == trainer.config.model_dump(mode="json")
-    assert "auto" not in {v for section in stored.values() for v in section.values()}
+    assert "auto" not in [v for section in stored.values() for v in section.values()]
 
     lines = records(trainer)
     assert [line["iteration"] for line in lines] == list(range(1, trainer.state.iteration + 1))

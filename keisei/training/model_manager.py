@@ -1,0 +1,165 @@
+"""The network and its checkpoints."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from keisei.config_schema import AppConfig
+from keisei.core.model_file import CheckpointError, save_model
+from keisei.core.ppo_agent import PPOAgent
+from keisei.core.ranks import SINGLE, Ranks
+from keisei.training.checkpoint import (
+    Evaluation,
+    Snapshot,
+    check_finite,
+    checkpoint_name,
+    record_evaluation,
+)
+from keisei.training.checkpoint_writer import CheckpointWriter
+from keisei.training.resume import ResumePoint, find_resume
+from keisei.training.retention import prune
+from keisei.utils.files import recover
+from keisei.utils.training_logger import TrainingLogger
+
+FINAL_MODEL_FILE = "final_model.ckpt"
+
+
+class ModelManager:
+    """Saves the run, keeps the checkpoints that are to stay, and finds the one to go on from.
+
+    ``config`` must be resolved. Every rank has one and calls it alike.
+    """
+
+    def __init__(
+        self,
+        config: AppConfig,
+        args: Any,
+        device: torch.device,
+        logger: TrainingLogger,
+        *,
+        ranks: Ranks = SINGLE,
+    ) -> None:
+        self._config = config
+        self._args = args
+        self._device = device
+        self._logger = logger
+        self._ranks = ranks
+        self._writer = CheckpointWriter(ranks, self._on_published)
+        self._capture: Callable[[], Snapshot] | None = None
+        self._directory: Path | None = None
+        self._saved_step = -1
+        self._evaluations: dict[int, Evaluation] = {}
+        self._lock = threading.Lock()
+
+    @property
+    def saved_step(self) -> int:
+        """The step that was saved last, or is on its way, or was resumed from; -1: none."""
+        return self._saved_step
+
+    @property
+    def directory(self) -> Path:
+        """The folder of the run's checkpoints; RuntimeError before ``attach``."""
+        if self._directory is None:
+            raise RuntimeError("ModelManager: expected attach() first, got none")
+        return self._directory
+
+    def load_for_resume(self) -> ResumePoint | None:
+        """What ``args.resume`` names, the same on every rank; None if it names nothing.
+
+        Raises CheckpointError, on every rank, if there is no checkpoint that can be used.
+        """
+        resume = getattr(self._args, "resume", None)
+        if resume is None:
+            return None
+        root, name = Path(self._config.logging.run_root), self._config.logging.run_name
+        point, error = None, None
+        if self._ranks.is_main:
+            try:
+                point = find_resume(resume, root, name)
+            except CheckpointError as caught:
+                error = str(caught)
+        directory, error = self._ranks.share((point and point.directory, error))
+        if error is not None:
+            raise CheckpointError(error)
+        if point is None:
+            point = find_resume(str(directory), root)
+        self._saved_step = int(point.model.manifest["step"])
+        return point
+
+    def attach(self, capture: Callable[[], Snapshot], *, directory: Path) -> None:
+        """Says what is saved from now on, and where; clears what a killed run left there."""
+        self._capture, self._directory = capture, directory
+        if self._ranks.is_main and directory.is_dir():
+            recover(directory)
+
+    def save_checkpoint(
+        self, agent: PPOAgent | None = None, timestep: int | None = None, wait: bool = False
+    ) -> Path:
+        """Saves the run as it stands; returns the checkpoint's folder.
+
+        Only the copy to the host is made here, unless ``wait``: see ``CheckpointWriter``. ``agent``
+        and ``timestep`` need not be given; they must be the run's own. Raises CheckpointWriteError
+        if this or an earlier write failed.
+        """
+        directory = self.directory
+        assert self._capture is not None
+        snapshot = self._capture()
+        if timestep is not None and timestep != snapshot.step:
+            raise ValueError(f"timestep: expected {snapshot.step}, the run's own, got {timestep}")
+        target = directory / checkpoint_name(snapshot.step)
+        self._writer.save(target, snapshot, self._config)
+        self._saved_step = snapshot.step
+        if wait:
+            self._writer.wait()
+        return target
+
+    def record_evaluation(
+        self, timestep: int, score: float, details: Mapping[str, Any] | None = None
+    ) -> None:
+        """Notes how strong the run was at ``timestep``: ``logging.keep_best`` goes by the score.
+
+        It is stored in the checkpoint of that step, once that is published; without one it is lost.
+        """
+        with self._lock:
+            self._evaluations[timestep] = Evaluation(score=score, details=dict(details or {}))
+            self._note_and_prune()
+
+    def save_final_model(self) -> Path:
+        """Writes the network alone as the run's ``final_model.ckpt``; returns its path."""
+        assert self._capture is not None
+        path = self.directory.parent / FINAL_MODEL_FILE
+        if self._ranks.is_main:
+            snapshot = self._capture()
+            check_finite(snapshot)
+            save_model(path, snapshot.network, self._config, snapshot.step)
+        return path
+
+    def raise_failure(self) -> None:
+        """Raises CheckpointWriteError if a checkpoint could not be written; never waits."""
+        self._writer.raise_failure()
+
+    def close(self) -> None:
+        """Waits for what is being written; raises CheckpointWriteError if a write failed."""
+        self._writer.wait()
+
+    def _on_published(self, directory: Path, step: int) -> None:
+        """In the writer's thread."""
+        self._logger.info("saved %s", directory)
+        with self._lock:
+            self._note_and_prune()
+
+    def _note_and_prune(self) -> None:
+        for step in list(self._evaluations):
+            directory = self.directory / checkpoint_name(step)
+            if directory.is_dir():
+                record_evaluation(directory, self._evaluations.pop(step))
+        logging = self._config.logging
+        try:
+            prune(self.directory, newest=logging.keep_checkpoints, best=logging.keep_best)
+        except OSError as error:
+            self._logger.error("an old checkpoint stays: %s", error)

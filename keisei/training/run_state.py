@@ -1,0 +1,75 @@
+"""A whole run as a snapshot, and back."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from keisei.core.model_file import CheckpointError, LoadedModel
+from keisei.core.ppo_agent import PPOAgent
+from keisei.envs import ShogiVectorEnv
+from keisei.training.checkpoint import Snapshot, TrainingState
+from keisei.training.train_state import TrainState
+from keisei.utils.random_state import capture_generators, restore_generators
+
+_GAMES = "env."
+_RANDOM = "random."
+_SHUFFLE = "shuffle"
+
+
+def capture_run(
+    agent: PPOAgent, env: ShogiVectorEnv, shuffle: torch.Generator, progress: TrainState
+) -> Snapshot:
+    """Everything that the run's future depends on, between two iterations.
+
+    Tensors stay where they are and may be those that training changes: copy them before it goes on.
+    Nothing waits for the device.
+    """
+    tensors: dict[str, Tensor] = dict(agent.optimizer_tensors())
+    tensors |= {f"{_GAMES}{name}": tensor for name, tensor in env.state_dict().items()}
+    tensors |= {f"{_RANDOM}{name}": t for name, t in capture_generators(agent.device).items()}
+    tensors[_SHUFFLE] = shuffle.get_state()
+    return Snapshot(
+        network=agent.model.state_dict(),
+        step=progress.step,
+        state=TrainingState(tensors=tensors, values=progress.to_json()),
+    )
+
+
+def restore_run(
+    model: LoadedModel,
+    saved: TrainingState,
+    agent: PPOAgent,
+    env: ShogiVectorEnv,
+    shuffle: torch.Generator,
+) -> tuple[TrainState, list[str]]:
+    """Puts back what ``capture_run`` took; returns the progress and what could not be put back.
+
+    That is the shuffling, if the checkpoint comes from another kind of device. Raises
+    CheckpointError if something is missing or does not fit; the run is then of no use.
+    """
+    warnings = []
+    try:
+        model.fill(agent.model)
+        agent.load_optimizer_tensors(dict(saved.tensors))
+        env.load_state_dict(_below(saved, _GAMES))
+        restore_generators(_below(saved, _RANDOM), agent.device)
+        if shuffle.get_state().shape == saved.tensors[_SHUFFLE].shape:
+            shuffle.set_state(saved.tensors[_SHUFFLE])
+        else:
+            warnings.append("the checkpoint comes from another kind of device: shuffling restarts")
+        progress = TrainState.from_json(dict(saved.values))
+    except CheckpointError:
+        raise
+    except (KeyError, RuntimeError, TypeError, ValueError) as error:
+        text = f"{type(error).__name__}: {error}"
+        raise CheckpointError(f"{model.path.parent}: training state: {text}") from error
+    return progress, warnings
+
+
+def _below(saved: TrainingState, prefix: str) -> dict[str, Tensor]:
+    return {
+        name.removeprefix(prefix): tensor
+        for name, tensor in saved.tensors.items()
+        if name.startswith(prefix)
+    }
