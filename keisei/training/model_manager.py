@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from keisei.config_schema import AppConfig
-from keisei.core.model_file import CheckpointError, save_model
+from keisei.core.model_file import save_model
 from keisei.core.ppo_agent import PPOAgent
 from keisei.core.ranks import SINGLE, Ranks
 from keisei.training.checkpoint import (
@@ -21,7 +21,7 @@ from keisei.training.checkpoint import (
     record_evaluation,
 )
 from keisei.training.checkpoint_writer import CheckpointWriter
-from keisei.training.resume import ResumePoint, find_resume
+from keisei.training.resume import ResumePoint, load_resume_point
 from keisei.training.retention import prune
 from keisei.utils.files import recover
 from keisei.utils.training_logger import TrainingLogger
@@ -73,23 +73,14 @@ class ModelManager:
 
         Raises CheckpointError, on every rank, if there is no checkpoint that can be used.
         """
-        resume = getattr(self._args, "resume", None)
-        if resume is None:
-            return None
-        root, name = Path(self._config.logging.run_root), self._config.logging.run_name
-        point, error = None, None
-        if self._ranks.is_main:
-            try:
-                point = find_resume(resume, root, name)
-            except CheckpointError as caught:
-                error = str(caught)
-        directory, error = self._ranks.share((point and point.directory, error))
-        if error is not None:
-            raise CheckpointError(error)
-        if point is None:
-            point = find_resume(str(directory), root)
-        self._saved_step = int(point.model.manifest["step"])
+        point = load_resume_point(getattr(self._args, "resume", None), self._config, self._ranks)
+        if point is not None:
+            self.take_over(point)
         return point
+
+    def take_over(self, point: ResumePoint) -> None:
+        """Says that the run goes on from there: that step is saved already."""
+        self._saved_step = int(point.model.manifest["step"])
 
     def attach(self, capture: Callable[[], Snapshot], *, directory: Path) -> None:
         """Says what is saved from now on, and where; clears what a killed run left there."""

@@ -9,6 +9,7 @@ from typing import Any
 
 from keisei.config_schema import AppConfig, ConfigError
 from keisei.core.model_file import CHECKPOINT_FOLDER, INDEX_FILE, CheckpointError, LoadedModel
+from keisei.core.ranks import SINGLE, Ranks
 from keisei.training.checkpoint import TrainingState, load_checkpoint, load_training_states
 
 LATEST = "latest"
@@ -143,6 +144,27 @@ def find_resume(resume: str, run_root: Path, run_name: str | None = None) -> Res
         else:
             return replace(point, rejected=tuple(rejected), is_newest=False)
     return replace(point, rejected=tuple(rejected))
+
+
+def load_resume_point(
+    resume: str | None, config: AppConfig, ranks: Ranks = SINGLE
+) -> ResumePoint | None:
+    """``find_resume`` with the runs of ``config.logging``, the same on every rank.
+
+    None if ``resume`` is None. The first rank chooses. Raises CheckpointError on every rank.
+    """
+    if resume is None:
+        return None
+    root, point, error = Path(config.logging.run_root), None, None
+    if ranks.is_main:
+        try:
+            point = find_resume(resume, root, config.logging.run_name)
+        except CheckpointError as caught:
+            error = str(caught)
+    directory, error = ranks.share((point and point.directory, error))
+    if error is not None:
+        raise CheckpointError(error)
+    return point or find_resume(str(directory), root)
 
 
 def _load(directory: Path, rejected: Sequence[Rejected] = ()) -> ResumePoint:
