@@ -1,25 +1,55 @@
 """Typed configuration: YAML file < ``KEISEI_*`` environment < command line.
 
-Every field is read by some part of the program; an unknown key is an error. A field that says
-``auto`` is settled by :func:`resolve` once the device is known; a run stores the settled values.
+Every field is read by some part of the program; an unknown key is an error, and so is a key that
+nothing reads under the other settings. A field that says ``auto`` or ``fit`` is settled by
+:func:`resolve` once the device is known; a run stores the settled values.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Mapping
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+)
 from pydantic_core import PydanticCustomError
 
-ENVIRONMENT_PREFIX = "KEISEI_"
-# Short names that exist beside the general form KEISEI_<SECTION>__<KEY>.
-ENVIRONMENT_ALIASES = {"KEISEI_LOG_LEVEL": ("logging", "log_level")}
+from keisei.config_sources import (
+    ConfigError,
+    Layer,
+    make_layer,
+    read_environment,
+    read_yaml,
+    show,
+)
+
+__all__ = [
+    "AppConfig",
+    "ConfigError",
+    "DistributedConfig",
+    "EnvConfig",
+    "EvaluationConfig",
+    "LoggingConfig",
+    "ModelConfig",
+    "PluginsConfig",
+    "ResourcesConfig",
+    "TrainingConfig",
+    "config_from_dict",
+    "differences",
+    "load_config",
+    "resolve",
+    "sections",
+]
 
 # The entry-point group of plugin networks.
 NETWORKS = "keisei.networks"
@@ -31,14 +61,26 @@ PositiveFloat = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
 NonNegativeFloat = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
 NonNegativeInt = Annotated[int, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
-# What a plugin is named by: an entry point's name, or module:attribute.
-PluginName = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.-]*(:[A-Za-z_][\w.]*)?$")]
-ModuleName = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$")]
 PlainValue = bool | int | Annotated[float, Field(allow_inf_nan=False)] | str | None
 
 
-class ConfigError(ValueError):
-    """A configuration that cannot be used; the text names source, key, expected and got."""
+def _like(pattern: str, expected: str) -> AfterValidator:
+    """Text of this form; an error says what was expected in words."""
+
+    def check(value: str) -> str:
+        if not re.fullmatch(pattern, value):
+            raise PydanticCustomError("form", expected)
+        return value
+
+    return AfterValidator(check)
+
+
+_PLUGIN = r"[A-Za-z_][\w.-]*(:[A-Za-z_][\w.]*)?"
+PluginName = Annotated[str, _like(_PLUGIN, "an entry point's name or 'module:Class'")]
+ModuleName = Annotated[str, _like(r"[^\W\d]\w*(\.[^\W\d]\w*)*", "the name of a module")]
+DeviceName = Annotated[str, _like(r"auto|cpu|cuda(:\d+)?", "auto, cpu, cuda or cuda:N")]
+FolderName = Annotated[str, _like(r"[^./\\\x00-\x1f][^/\\\x00-\x1f]*", "the name of one folder")]
+FilePath = Annotated[str, _like(r"[^\x00]+", "a path")]
 
 
 class _Section(BaseModel):
@@ -61,7 +103,7 @@ class TrainingConfig(_Section):
     lr_schedule: Literal["constant", "linear", "cosine"] = "constant"
     """linear and cosine: falls to zero at total_timesteps, in a line or in half a cosine"""
     lr_warmup: NonNegativeInt = 0
-    """plies over which the learning rate first rises in a line to what the schedule says"""
+    """plies over which the learning rate first rises, from zero in a line"""
     rollout_length: PositiveInt | Auto = "auto"
     """plies per game between two updates"""
     batch_size: PositiveInt | AutoOrFit = "auto"
@@ -110,7 +152,7 @@ class TrainingConfig(_Section):
     compile: bool | Auto = "auto"
     """fuse the network's kernels (Triton on CUDA, torch.compile elsewhere); auto: on CUDA where a
     trial of it works"""
-    device: str = "auto"
+    device: DeviceName = "auto"
     """auto, cpu, cuda or cuda:N; auto: cuda where there is one"""
     seed: Annotated[int, Field(ge=0, lt=2**62)] = 0
     """seed of weights, games and minibatches"""
@@ -126,7 +168,7 @@ class EnvConfig(_Section):
     at the start"""
     max_plies: PositiveInt = 512
     """move limit; a game that reaches it is undecided (truncated)"""
-    start_positions: str | None = None
+    start_positions: FilePath | None = None
     """file of SFENs, one a line, that games start from in turn; none: the usual start"""
 
 
@@ -179,9 +221,9 @@ class LoggingConfig(_Section):
     """newest checkpoints that stay; 0: all"""
     keep_best: NonNegativeInt = 1
     """checkpoints that stay for being the best by evaluation"""
-    run_root: str = "runs"
+    run_root: FilePath = "runs"
     """folder of all runs"""
-    run_name: str | None = None
+    run_name: FolderName | None = None
     """folder of this run in run_root; none: the time of its start"""
 
 
@@ -234,149 +276,104 @@ class AppConfig(_Section):
     plugins: PluginsConfig = PluginsConfig()
 
 
-class _Loader(yaml.SafeLoader):
-    """YAML 1.2's reading of scalars where 1.1 surprises: ``3e-4`` is a number, ``on`` a word.
-
-    A key that stands twice in one mapping is an error.
-    """
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        mapping: dict[Any, Any] = {}
-        for key_node, value_node in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if not isinstance(key, Hashable):
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"key: expected a word, got {key!r}", key_node.start_mark
-                )
-            if key in mapping:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"key {key!r} stands twice", key_node.start_mark
-                )
-            mapping[key] = self.construct_object(value_node, deep=deep)
-        return mapping
-
-
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, regexp) for tag, regexp in resolvers if not tag.endswith((":bool", ":float"))]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:bool", re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF")
-)
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(
-        r"^[-+]?(?:[0-9]+\.[0-9]*(?:[eE][-+]?[0-9]+)?|\.[0-9]+(?:[eE][-+]?[0-9]+)?"
-        r"|[0-9]+[eE][-+]?[0-9]+|\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$"
-    ),
-    list("-+0123456789."),
-)
-_Loader.add_constructor(
-    "tag:yaml.org,2002:float",
-    lambda loader, node: float(re.sub(r"\.(?=inf|nan)", "", str(node.value).lower())),
+# Keys that nothing reads while another has one of these values.
+_Unread = tuple[str, str, Callable[[Any], bool]]
+_UNREAD: tuple[_Unread, ...] = (
+    ("training.entropy_final", "training.entropy_schedule", lambda value: value == "constant"),
+    ("training.use_ema", "training.ema_decay", lambda value: value is None),
+    ("model.tower_depth", "model.type", lambda value: value != "resnet"),
+    ("model.tower_width", "model.type", lambda value: value != "resnet"),
+    ("model.se_ratio", "model.type", lambda value: value != "resnet"),
+    ("model.options", "model.type", lambda value: value == "resnet"),
+    ("evaluation.games", "evaluation.interval", lambda value: value is None),
+    ("plugins.opponents", "evaluation.interval", lambda value: value is None),
+    ("logging.keep_best", "evaluation.interval", lambda value: value is None),
+    ("logging.wandb_project", "logging.wandb_enabled", lambda value: value is False),
+    ("resources.gpu_memory_fraction", "training.device", lambda value: value == "cpu"),
 )
 
-Layer = dict[str, dict[str, Any]]
 
-
-def _sections() -> dict[str, type[BaseModel]]:
-    sections: dict[str, type[BaseModel]] = {}
+def sections() -> dict[str, type[BaseModel]]:
+    """The sections of AppConfig by name."""
+    found: dict[str, type[BaseModel]] = {}
     for name, field in AppConfig.model_fields.items():
         if not (isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)):
             raise TypeError(f"AppConfig.{name}: expected a section, got {field.annotation!r}")
-        sections[name] = field.annotation
-    return sections
+        found[name] = field.annotation
+    return found
 
 
-def _check_layer(layer: object, source: str) -> Layer:
-    """The layer itself if every key in it is known; ConfigError otherwise."""
-    sections = _sections()
-    if layer is None:
-        return {}
-    if not isinstance(layer, dict):
-        raise ConfigError(f"{source}: expected a mapping of sections, got {type(layer).__name__}")
-    for section, values in layer.items():
-        if section not in sections:
-            raise ConfigError(
-                f"{source}: {section}: unknown section; expected one of {', '.join(sections)}"
-            )
-        if not isinstance(values, dict):
-            raise ConfigError(f"{source}: {section}: expected a mapping of keys, got {values!r}")
-        known = sections[section].model_fields
-        for key, value in values.items():
-            if key not in known:
-                raise ConfigError(
-                    f"{source}: {section}.{key}: unknown key; expected one of "
-                    f"{', '.join(known)}, got {value!r}"
-                )
-    return layer
+def _value(config: AppConfig, name: str) -> Any:
+    section, _, key = name.partition(".")
+    return getattr(getattr(config, section), key)
 
 
-def _read_yaml(path: Path) -> Layer:
+def _validate(stored: Layer, *given: Layer) -> AppConfig:
+    """``stored`` overlaid with what was given, least first; ConfigError names every fault."""
+    values: dict[str, dict[str, Any]] = {}
+    level: dict[str, int] = {}
+    for number, layer in enumerate((stored, *given)):
+        for section, keys in layer.items():
+            for key, setting in keys.items():
+                values.setdefault(section, {})[key] = setting
+                level[f"{section}.{key}"] = number
+
+    def place(section: str, key: str, *path: Any) -> str:
+        setting = values.get(section, {}).get(key)
+        return "default" if setting is None else setting.place_of(path)
+
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read: {error}") from error
-    try:
-        layer = yaml.load(text, Loader=_Loader)
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date like 2026-99-99
-        raise ConfigError(f"{path}: not YAML: {error}") from error
-    return _check_layer(layer, str(path))
-
-
-def _read_environment(environment: Mapping[str, str]) -> list[tuple[str, Layer]]:
-    """KEISEI_TRAINING__BATCH_SIZE=256 sets training.batch_size; values are read as YAML scalars.
-
-    One layer a variable, so that an error can name it. KEISEI_ names that begin with no section
-    and have no double underscore (KEISEI_CUDA, a build option) belong to others.
-    """
-    layers: list[tuple[str, Layer]] = []
-    sections = _sections()
-    for name in sorted(environment):
-        if not name.startswith(ENVIRONMENT_PREFIX):
-            continue
-        section, separator, key = name[len(ENVIRONMENT_PREFIX) :].lower().partition("__")
-        if name in ENVIRONMENT_ALIASES:
-            section, key = ENVIRONMENT_ALIASES[name]
-        elif not separator:
-            if section.startswith(tuple(f"{known}_" for known in sections)):
-                raise ConfigError(
-                    f"{name}: expected {ENVIRONMENT_PREFIX}<SECTION>__<KEY> (two underscores)"
-                )
-            continue
-        try:
-            value = yaml.load(environment[name], Loader=_Loader)
-        except (yaml.YAMLError, ValueError) as error:
-            raise ConfigError(f"{name}: not a YAML value: {environment[name]!r}") from error
-        layers.append((name, _check_layer({section: {key: value}}, name)))
-    return layers
-
-
-def _validate(layers: list[tuple[str, Layer]]) -> AppConfig:
-    merged: Layer = {}
-    origin: dict[tuple[str, str], str] = {}
-    for source, layer in layers:
-        for section, values in layer.items():
-            merged.setdefault(section, {}).update(values)
-            origin.update({(section, key): source for key in values})
-    try:
-        return AppConfig.model_validate(merged)
+        config = AppConfig.model_validate(
+            {
+                section: {key: setting.value for key, setting in keys.items()}
+                for section, keys in values.items()
+            }
+        )
     except ValidationError as error:
-        raise ConfigError("\n".join(_describe(error, origin))) from error
+        raise ConfigError("\n".join(_describe(error, place))) from error
+    faults = [
+        f"{place(*key.split('.'))}: {key}: expected no value, because nothing reads it while "
+        f"{by} is {show(_value(config, by))}, got {show(_value(config, key))}"
+        for key, by, unread in _UNREAD
+        # What a later source switches off, the earlier one may leave in place.
+        if level.get(key, 0) > 0 and level[key] >= level.get(by, 0) and unread(_value(config, by))
+    ]
+    faults += [
+        f"{place(*key.split('.'))}: {key}: expected {expected}, got {show(_value(config, key))}"
+        for key, expected in _contradictions(config)
+    ]
+    if faults:
+        raise ConfigError("\n".join(faults))
+    return config
 
 
-def _describe(error: ValidationError, origin: Mapping[tuple[str, str], str]) -> list[str]:
-    """One line a field: where it came from, its key, what was expected, what came."""
-    expected: dict[tuple[str, str], list[str]] = {}
-    got: dict[tuple[str, str], Any] = {}
+def _contradictions(config: AppConfig) -> list[tuple[str, str]]:
+    """Keys whose values do not go with those of others, and what was expected."""
+    found = []
+    training = config.training
+    if config.distributed.backend == "nccl" and training.device == "cpu":
+        found.append(("distributed.backend", "auto or gloo, with training.device cpu"))
+    total = training.total_timesteps
+    if total != "auto" and training.lr_schedule != "constant" and training.lr_warmup >= total:
+        found.append(("training.lr_warmup", f"fewer than training.total_timesteps ({total})"))
+    return found
+
+
+def _describe(error: ValidationError, place: Callable[..., str]) -> list[str]:
+    """One line a fault: its place, its key, what was expected, what came."""
+    expected: dict[tuple[Any, ...], list[str]] = {}
+    got: dict[tuple[Any, ...], Any] = {}
     for item in error.errors():
-        where = (str(item["loc"][0]), str(item["loc"][1]))  # deeper: a list's item, a union's arm
-        text = re.sub(r"^Input should be ", "", item["msg"])
+        section, key, *path = item["loc"]
+        # Below a list's item, and below a plain value, the arms of a union follow.
+        deep = isinstance(path[0], int) or key == "options" if path else False
+        where = (section, key, *(path[:1] if deep else ()))
+        text = re.sub(r"^(?:Input|String) should (?:be|have) ", "", item["msg"])
         expected.setdefault(where, []).append(text)
         got[where] = item["input"]
     return [
-        f"{origin.get(where, 'default')}: {where[0]}.{where[1]}: "
-        f"expected {' or '.join(dict.fromkeys(texts))}, got {got[where]!r}"
+        f"{place(*where)}: {'.'.join(map(str, where))}: "
+        f"expected {' or '.join(dict.fromkeys(texts))}, got {show(got[where])}"
         for where, texts in expected.items()
     ]
 
@@ -386,28 +383,47 @@ def load_config(
     *,
     base: AppConfig | None = None,
     environment: Mapping[str, str] | None = None,
+    options: Layer | None = None,
 ) -> AppConfig:
-    """``base`` (or the defaults), then a YAML file, then the environment; later ones win.
+    """``base`` (or the defaults), a YAML file, the environment, options; later ones win.
 
-    ``environment`` is ``os.environ`` where none is given. Raises ConfigError, which names the file
-    or variable, the key, what was expected and what came.
+    ``environment`` is ``os.environ`` where none is given; ``options`` are those of the command
+    line. A file whose name ends in ``.json`` is taken for a stored configuration, as a run's
+    ``config.json``: it gives every key, also those that nothing reads. Raises ConfigError, which
+    names the file and line, variable or option, the key, what was expected and what came.
     """
-    layers: list[tuple[str, Layer]] = []
+    known = sections()
+    stored: Layer = {}
     if base is not None:
-        layers.append(("base", base.model_dump()))
+        stored = make_layer(base.model_dump(), "the checkpoint's configuration", known)
+    file: Layer = {}
     if path is not None:
-        layers.append((str(path), _read_yaml(Path(path))))
-    layers += _read_environment(os.environ if environment is None else environment)
-    return _validate(layers)
+        file = read_yaml(Path(path), known)
+        if Path(path).suffix == ".json":
+            for section, keys in file.items():
+                stored.setdefault(section, {}).update(keys)
+            file = {}
+    variables = read_environment(os.environ if environment is None else environment, known)
+    return _validate(stored, file, variables, options or {})
 
 
 def config_from_dict(values: object, source: str) -> AppConfig:
     """The configuration stored as ``model_dump()``; ConfigError names ``source``."""
-    return _validate([(source, _check_layer(values, source))])
+    return _validate(make_layer(values, source, sections()))
+
+
+def differences(ours: AppConfig, theirs: AppConfig) -> list[tuple[str, Any, Any]]:
+    """The keys that differ, as ``section.key``, with our value and theirs."""
+    return [
+        (name, _value(ours, name), _value(theirs, name))
+        for section, model in sections().items()
+        for name in (f"{section}.{key}" for key in model.model_fields)
+        if _value(ours, name) != _value(theirs, name)
+    ]
 
 
 # What `auto` stands for, with one rank. A GPU is filled by thousands of games; two cores by dozens.
-_AUTO: dict[str, Layer] = {
+_AUTO: dict[str, dict[str, dict[str, Any]]] = {
     "cuda": {
         "training": {
             "total_timesteps": 500_000_000,
@@ -467,7 +483,7 @@ def resolve(
     if kind not in _AUTO:
         raise ConfigError(f"training.device: expected auto, cpu, cuda or cuda:N, got {device!r}")
     values = config.model_dump()
-    auto: Layer = {section: dict(keys) for section, keys in _AUTO[kind].items()}
+    auto = {section: dict(keys) for section, keys in _AUTO[kind].items()}
     auto["env"]["num_games"] *= ranks
     auto["training"]["batch_size"] *= ranks
     auto["training"]["compile"] = compile_network
@@ -484,4 +500,4 @@ def resolve(
                 raise ConfigError(f"{name}: expected a number, got 'fit', which was not measured")
             values[section][key] = fitted[name]
     values["training"]["device"] = device
-    return _validate([("resolved", values)])
+    return config_from_dict(values, "resolved")

@@ -7,57 +7,77 @@ after a second Ctrl-C, or one before the training begins, which saves nothing.
 
 from __future__ import annotations
 
-import argparse
 import logging
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated
 
 if __name__ == "__main__":
     # Loading takes seconds, and not every library lets KeyboardInterrupt through.
     _LINE = b"keisei.train: interrupted before anything was saved\n"
     signal.signal(signal.SIGINT, lambda *_: (os.write(2, _LINE), os._exit(130)))
 
-# Messages should end with what was wrong, not with an address.
-os.environ.setdefault("PYDANTIC_ERRORS_INCLUDE_URL", "0")
-
-import tyro
-
-from keisei.config_schema import AppConfig, ConfigError, load_config
+from keisei.config_schema import AppConfig, ConfigError, load_config, sections
+from keisei.config_sources import Parser, add_options, read_options
 
 _log = logging.getLogger("keisei.train")
+
+_ABOUT = """Train a shogi player by self-play.
+
+Settings come from the defaults (or from the checkpoint that is resumed), then the YAML file, then
+KEISEI_<SECTION>__<KEY> in the environment, then the command line; later ones win. Values are
+written as in YAML: 3e-4, true, none, [a, b].
+"""
 
 
 @dataclass(frozen=True)
 class Arguments:
-    """Train a shogi player by self-play.
+    """What the command line, with everything beneath it, asks for."""
 
-    Settings come from the defaults (or from the checkpoint that is resumed), then the YAML file,
-    then KEISEI_<SECTION>__<KEY> in the environment, then the command line; later ones win.
-    """
-
-    app: Annotated[AppConfig, tyro.conf.arg(name="")]
+    app: AppConfig
     config: Path | None = None
-    """YAML file of settings"""
     resume: str | None = None
-    """checkpoint or run folder to go on from, or `latest`"""
+    profile: int | None = None
 
 
-def parse_arguments(argv: list[str], base: AppConfig | None = None) -> Arguments:
+def make_parser() -> Parser:
+    """The parser of the command line; one option for each key of the configuration."""
+    parser = Parser(
+        prog="python -m keisei.train",
+        usage="%(prog)s [--config FILE] [--resume CHECKPOINT] [--SECTION.KEY VALUE ...]",
+        description=_ABOUT,
+    )
+    parser.add_argument("--config", type=Path, metavar="FILE", help="YAML file of settings")
+    parser.add_argument(
+        "--resume",
+        metavar="CHECKPOINT",
+        help="checkpoint or run folder to go on from, or `latest`",
+    )
+    parser.add_argument(
+        "--profile",
+        metavar="N",
+        help="trace N iterations and print where their time went",
+    )
+    add_options(parser, sections())
+    return parser
+
+
+def parse_arguments(argv: Sequence[str], base: AppConfig | None = None) -> Arguments:
     """The command line over environment, YAML file and ``base``.
 
-    Raises ConfigError; prints and raises SystemExit for ``--help`` and for a bad option.
+    Raises ConfigError; prints and raises SystemExit for ``--help``.
     """
-    early = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    early.add_argument("--config", type=Path)
-    early.add_argument("--resume")
-    known, _ = early.parse_known_args(argv)
-    lower = load_config(known.config, base=base)
-    default = Arguments(app=lower, config=known.config, resume=known.resume)
-    return tyro.cli(Arguments, prog="python -m keisei.train", args=argv, default=default)
+    given = make_parser().parse(argv)
+    profile = None
+    if given.profile is not None:
+        if not (given.profile.isascii() and given.profile.isdecimal() and int(given.profile) > 0):
+            raise ConfigError(f"--profile: expected a positive integer, got {given.profile!r}")
+        profile = int(given.profile)
+    app = load_config(given.config, base=base, options=read_options(given, sections()))
+    return Arguments(app=app, config=given.config, resume=given.resume, profile=profile)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -6,7 +6,9 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
+from keisei import config_schema
 from keisei.config_schema import (
     AppConfig,
     ConfigError,
@@ -14,30 +16,13 @@ from keisei.config_schema import (
     LoggingConfig,
     TrainingConfig,
     config_from_dict,
+    differences,
     load_config,
     resolve,
     usable_threads,
 )
 
 ROOT = Path(__file__).parent.parent
-
-SPECIFICATION = """
-training:
-  total_timesteps: 1000000
-  learning_rate: 0.0003
-  batch_size: 256
-  ppo_epochs: 4
-
-model:
-  type: "resnet"
-  tower_depth: 9
-  tower_width: 256
-
-logging:
-  wandb_enabled: true
-  log_level: "info"
-  checkpoint_interval: 10000
-"""
 
 
 def write(tmp_path: Path, text: str) -> Path:
@@ -53,8 +38,9 @@ def refused(tmp_path: Path, text: str) -> str:
     return str(caught.value).replace(str(path), "config.yaml")
 
 
-def test_the_specified_yaml_loads_unchanged(tmp_path: Path) -> None:
-    config = load_config(write(tmp_path, SPECIFICATION), environment={})
+def test_the_specified_yaml_loads_unchanged() -> None:
+    """The file is the specification's, byte for byte."""
+    config = load_config(ROOT / "tests" / "data" / "specification.yaml", environment={})
     assert config.training.total_timesteps == 1_000_000
     assert config.training.learning_rate == 0.0003
     assert config.training.batch_size == 256
@@ -84,61 +70,203 @@ def test_short_name_for_the_log_level_and_foreign_names() -> None:
     foreign = {"KEISEI_CUDA": "OFF", "KEISEI_PLAY": "1", "OTHER__SECTION": "1"}
     config = load_config(environment={"KEISEI_LOG_LEVEL": "debug"} | foreign)
     assert config == AppConfig(logging=LoggingConfig(log_level="debug"))
+    both = {"KEISEI_LOG_LEVEL": "debug", "KEISEI_LOGGING__LOG_LEVEL": "error"}
+    assert load_config(environment=both).logging.log_level == "error"
+
+
+def test_lists_and_mappings_in_the_environment() -> None:
+    environment = {
+        "KEISEI_PLUGINS__MODULES": "[a.b, c]",
+        "KEISEI_MODEL__TYPE": "m:C",
+        "KEISEI_MODEL__OPTIONS": "{blocks: 3, kind: tall}",
+    }
+    config = load_config(environment=environment)
+    assert config.plugins.modules == ["a.b", "c"]
+    assert config.model.options == {"blocks": 3, "kind": "tall"}
 
 
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("training:\n  batch_sice: 3\n", r"config.yaml: training.batch_sice: unknown key; .*got 3"),
-        ("trainig:\n  batch_size: 3\n", r"config.yaml: trainig: unknown section; expected one of"),
-        ("training: 3\n", r"config.yaml: training: expected a mapping of keys, got 3"),
+        (
+            "# a comment\ntraining:\n  batch_sice: 3\n",
+            r"config.yaml:3: training.batch_sice: unknown key; did you mean batch_size\? .*got 3",
+        ),
+        (
+            "env: {}\ntrainig:\n  batch_size: 3\n",
+            r"config.yaml:2: trainig: unknown section; did you mean training\? expected one of",
+        ),
+        ("training: 3\n", r"config.yaml:1: training: expected a mapping of keys, got 3"),
         ("- 3\n", r"config.yaml: expected a mapping of sections, got list"),
         (
             "training:\n  batch_size: 1\n  batch_size: 2\n",
-            r"config.yaml: not YAML: .*'batch_size' stands twice",
+            r"config.yaml:3: not YAML: key 'batch_size' stands twice",
         ),
-        ("training: {\n", r"config.yaml: not YAML: "),
-        ("? [a]\n: 1\n", r"config.yaml: not YAML: key: expected a word, got \['a'\]"),
+        ("training: {\n", r"config.yaml:2: not YAML: "),
+        ("training:\n  gamma: \t\x07\n", r"config.yaml:2: not YAML: .*not allowed"),
+        ("a: 1\n---\nb: 2\n", r"config.yaml:2: not YAML: expected a single document"),
+        ("? [a]\n: 1\n", r"config.yaml:1: not YAML: key: expected a word, got \['a'\]"),
         (
             "training:\n  ? {a: 1}\n  : 1\n",
-            r"config.yaml: not YAML: key: expected a word, got {'a': 1}.*line 2",
+            r"config.yaml:2: not YAML: key: expected a word, got {'a': 1}",
         ),
-        ("logging:\n  run_name: 2026-99-99\n", r"config.yaml: not YAML: month must be in 1"),
+        ("training: {gamma: !!int word}\n", r"config.yaml: not YAML: invalid literal"),
         (
-            "training:\n  learning_rate: fast\n",
-            r"config.yaml: training.learning_rate: expected a valid number, got 'fast'",
+            "training:\n\n  learning_rate: fast\n",
+            r"config.yaml:3: training.learning_rate: expected a valid number, got 'fast'",
         ),
         (
             "training:\n  learning_rate: -1\n",
-            r"config.yaml: training.learning_rate: expected greater than 0, got -1",
+            r"config.yaml:2: training.learning_rate: expected greater than 0, got -1",
         ),
         (
             "training:\n  batch_size: many\n",
-            r"config.yaml: training.batch_size: expected a valid integer or .*'fit', got 'many'",
+            r"config.yaml:2: training.batch_size: expected a valid integer or .*'fit', got 'many'",
+        ),
+        (
+            "training:\n  total_timesteps: 1e6\n",
+            r"config.yaml:2: training.total_timesteps: expected a valid integer or 'auto', got 1",
         ),
         (
             "model:\n  tower_depth: true\n",
-            r"config.yaml: model.tower_depth: expected a valid integer or 'auto', got True",
+            r"config.yaml:2: model.tower_depth: expected a valid integer or 'auto', got True",
         ),
         (
             "model:\n  type: vit\n",
-            r"config.yaml: model.type: expected 'resnet' or 'module:Class', got 'vit'",
+            r"config.yaml:2: model.type: expected 'resnet' or 'module:Class', got 'vit'",
+        ),
+        (
+            "training: {device: tpu}\n",
+            r"config.yaml:1: training.device: expected auto, cpu, cuda or cuda:N, got 'tpu'",
+        ),
+        *(
+            (
+                f"logging:\n  run_name: {name}\n",
+                r"config.yaml:2: logging.run_name: expected the name of one folder, got ",
+            )
+            for name in ("../other", "a/b", ".hidden", "..", '""', r'"a\0b"')
         ),
         (
             "training:\n  value_clip: .nan\n",
-            r"config.yaml: training.value_clip: expected a finite number, got nan",
+            r"config.yaml:2: training.value_clip: expected a finite number, got nan",
+        ),
+        (
+            "plugins:\n  callbacks:\n    - fine\n    - not fine\n",
+            r"config.yaml:4: plugins.callbacks.1: expected an entry point's name or 'module:Class'",
+        ),
+        (
+            "plugins:\n  modules: name\n",
+            r"config.yaml:2: plugins.modules: expected a valid list, got 'name'",
+        ),
+        (
+            "model:\n  type: m:C\n  options:\n    blocks: 3\n    kinds: [1]\n",
+            r"config.yaml:5: model.options.kinds: expected a valid boolean or .*got \[1\]",
         ),
     ],
 )
-def test_what_is_wrong_is_named(tmp_path: Path, text: str, expected: str) -> None:
+def test_what_is_wrong_is_named_with_its_line(tmp_path: Path, text: str, expected: str) -> None:
     assert re.match(expected, refused(tmp_path, text), re.DOTALL)
 
 
 def test_every_fault_gets_its_line(tmp_path: Path) -> None:
     lines = refused(tmp_path, "training:\n  gamma: 2\n  ppo_epochs: 0\n").splitlines()
     assert len(lines) == 2
-    assert lines[0].startswith("config.yaml: training.ppo_epochs:")
-    assert lines[1].startswith("config.yaml: training.gamma:")
+    assert lines[0].startswith("config.yaml:3: training.ppo_epochs:")
+    assert lines[1].startswith("config.yaml:2: training.gamma:")
+    lines = refused(tmp_path, "trainig: {}\nenv:\n  games: 2\n  plies: 3\n").splitlines()
+    assert [line.split(": ")[0] for line in lines] == [f"config.yaml:{n}" for n in (1, 3, 4)]
+
+
+def test_a_bomb_of_aliases_is_quoted_in_short(tmp_path: Path) -> None:
+    lists = ["a0: &a0 [x]"] + [
+        f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 12)
+    ]
+    text = refused(tmp_path, "\n".join([*lists, "env: {num_games: *a11}"]) + "\n")
+    assert len(text) < 10_000
+    assert "config.yaml:1: a0: unknown section" in text
+
+
+def test_scalars_are_read_as_people_mean_them(tmp_path: Path) -> None:
+    """YAML 1.1 has octal 010, a date in 2026-11-22, and no number in 3e-4."""
+    text = """
+training: {total_timesteps: 1_000_000, learning_rate: 3e-4, seed: 010, value_clip: none}
+env: {num_games: 0x40}
+logging: {run_name: 2026-11-22}
+model:  # all of it left out
+"""
+    config = load_config(write(tmp_path, text), environment={})
+    assert config.training.total_timesteps == 1_000_000
+    assert config.training.learning_rate == 3e-4
+    assert config.training.seed == 10
+    assert config.training.value_clip is None
+    assert config.env.num_games == 64
+    assert config.logging.run_name == "2026-11-22"
+
+
+UNREAD = {
+    "training: {entropy_final: 0.0}": ("training.entropy_schedule is 'constant'", "linear"),
+    "training: {use_ema: true}": ("training.ema_decay is None", "0.99"),
+    "model: {type: 'm:C', tower_depth: 3}": ("model.type is 'm:C'", "resnet"),
+    "model: {type: 'm:C', tower_width: 3}": ("model.type is 'm:C'", "resnet"),
+    "model: {type: 'm:C', se_ratio: 3}": ("model.type is 'm:C'", "resnet"),
+    "model: {options: {a: 1}}": ("model.type is 'resnet'", "m:C"),
+    "evaluation: {games: 10}": ("evaluation.interval is None", "1000"),
+    "plugins: {opponents: [a]}": ("evaluation.interval is None", "1000"),
+    "logging: {keep_best: 1}": ("evaluation.interval is None", "1000"),
+    "logging: {wandb_project: p}": ("logging.wandb_enabled is False", "true"),
+    "training: {device: cpu}\nresources: {gpu_memory_fraction: 0.5}": (
+        "training.device is 'cpu'",
+        "cuda",
+    ),
+}
+
+
+@pytest.mark.parametrize("text", UNREAD)
+def test_a_key_that_nothing_would_read_is_an_error(tmp_path: Path, text: str) -> None:
+    because, cure = UNREAD[text]
+    message = refused(tmp_path, text)
+    line = text.count("\n") + 1
+    assert re.match(
+        rf"config.yaml:{line}: [\w.]+: expected no value, because nothing reads it while "
+        rf"{re.escape(because)}, got ",
+        message,
+    )
+    # A later source that makes something read it makes it right, and so does one that takes that
+    # something away: then the earlier key is only overruled.
+    name = because.split(" is ")[0]
+    variable = "KEISEI_" + name.upper().replace(".", "__")
+    load_config(write(tmp_path, text), environment={variable: cure})
+    load_config(write(tmp_path, text), environment={variable: because.split(" is ")[1]})
+
+
+def test_every_rule_of_unread_keys_is_tried() -> None:
+    rules = {f"{key} {by}" for key, by, _ in config_schema._UNREAD}
+    tried = {
+        f"{section}.{key} {because.split(' is ')[0]}"
+        for text, (because, _) in UNREAD.items()
+        for section, keys in yaml.safe_load(text).items()
+        for key in keys
+    }
+    assert rules <= tried
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            "training: {device: cpu}\ndistributed: {backend: nccl}\n",
+            "config.yaml:2: distributed.backend: expected auto or gloo, with training.device cpu, "
+            "got 'nccl'",
+        ),
+        (
+            "training:\n  total_timesteps: 5\n  lr_schedule: cosine\n  lr_warmup: 5\n",
+            "config.yaml:4: training.lr_warmup: expected fewer than training.total_timesteps (5), "
+            "got 5",
+        ),
+    ],
+)
+def test_what_contradicts_itself_is_an_error(tmp_path: Path, text: str, expected: str) -> None:
+    assert refused(tmp_path, text) == expected
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
@@ -167,10 +295,14 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
         ({"KEISEI_LOG_LEVEL": "loud"}, "KEISEI_LOG_LEVEL: logging.log_level: expected 'debug'"),
         (
             {"KEISEI_TRAINNING__BATCH_SIZE": "1"},
-            "KEISEI_TRAINNING__BATCH_SIZE: trainning: unknown section; "
+            "KEISEI_TRAINNING__BATCH_SIZE: trainning: unknown section; did you mean training? "
             "expected one of training, env, model, evaluation, logging, ",
         ),
         ({"KEISEI_MODEL__TYPE": "? [a]"}, "KEISEI_MODEL__TYPE: not a YAML value: '? [a]'"),
+        (
+            {"KEISEI_EVALUATION__GAMES": "7"},
+            "KEISEI_EVALUATION__GAMES: evaluation.games: expected no value, because nothing reads",
+        ),
     ],
 )
 def test_a_wrong_environment_is_named(environment: dict[str, str], expected: str) -> None:
@@ -218,9 +350,26 @@ def test_threads_are_those_asked_for_or_a_share() -> None:
     assert usable_threads({}) >= usable_threads({}, local_ranks=2) >= 1
 
 
-def test_a_stored_configuration_comes_back() -> None:
+def test_a_stored_configuration_comes_back(tmp_path: Path) -> None:
+    """Also as the base of a resumed run and as a file, though it gives keys that nothing reads."""
     config = resolve(AppConfig(), device="cpu", compile_network=False)
     assert config_from_dict(config.model_dump(mode="json"), "stored") == config
+    assert load_config(base=config, environment={}) == config
+    path = tmp_path / "config.json"
+    path.write_text(config.model_dump_json(indent=1))
+    assert load_config(path, environment={}) == config
+    path.write_text('{\n "training": {\n  "gamma": 2\n }\n}\n')
+    with pytest.raises(ConfigError, match=r"config\.json:3: training\.gamma: expected less"):
+        load_config(path, environment={})
+
+
+def test_differences_are_listed_by_key() -> None:
+    ours = AppConfig(training=TrainingConfig(learning_rate=0.5, seed=1))
+    assert differences(ours, AppConfig()) == [
+        ("training.learning_rate", 0.5, 1e-3),
+        ("training.seed", 1, 0),
+    ]
+    assert differences(ours, ours) == []
 
 
 # Fields that parts under construction are going to read.

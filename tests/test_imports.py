@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-HEAVY = {"google.protobuf", "pydantic", "rich", "tensorboard", "torch._dynamo", "tyro", "yaml"}
+HEAVY = {"google.protobuf", "pydantic", "rich", "tensorboard", "torch._dynamo", "yaml"}
 
 
 def modules_after(statement: str) -> set[str]:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from keisei import train
-from keisei.config_schema import ConfigError
+from keisei.config_schema import ConfigError, sections
 
 SMALL = [
     "--env.num-games=4",
@@ -52,18 +52,94 @@ def test_command_line_over_environment_over_yaml(
     assert args.app.training.target_kl is None and args.resume == "latest"
 
 
-def test_a_bad_option_is_named(capsys: pytest.CaptureFixture[str]) -> None:
-    for arguments, word in (
-        (["--training.batch-sice", "3"], "batch-sice"),
-        (["--training.batch-size", "many"], "batch-size"),
-        (["--training.gamma", "2"], "gamma"),
-    ):
-        with pytest.raises(SystemExit) as caught:
-            train.parse_arguments(arguments)
-        assert caught.value.code == 2
-        assert word in capsys.readouterr().err
-    with pytest.raises(ConfigError, match=r"nowhere\.yaml: cannot be read"):
-        train.parse_arguments(["--config", "nowhere.yaml"])
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--training.batch-sice", "3"], "--training.batch-sice: unknown option; did you mean "),
+        (["--training.batch", "3"], "--training.batch: unknown option; did you mean "),
+        (["--fast"], "--fast: unknown option; --help lists them"),
+        (["fast"], "'fast': expected an option before it"),
+        (["--training.seed"], "--training.seed: expected one argument"),
+        (
+            ["--training.batch-size", "many"],
+            "--training.batch-size: training.batch_size: expected a valid integer or 'auto' or "
+            "'fit', got 'many'",
+        ),
+        (
+            ["--training.gamma=2"],
+            "--training.gamma: training.gamma: expected less than or equal to 1, got 2",
+        ),
+        (
+            ["--plugins.callbacks", "a", "b c"],
+            "--plugins.callbacks: plugins.callbacks.1: expected an entry point's name",
+        ),
+        (["--model.options", "{"], "--model.options: not a YAML value: '{'"),
+        (
+            ["--evaluation.games", "7"],
+            "--evaluation.games: evaluation.games: expected no value, because nothing reads it",
+        ),
+        (["--profile", "0"], "--profile: expected a positive integer, got '0'"),
+        (["--config", "nowhere.yaml"], "nowhere.yaml: cannot be read: "),
+    ],
+)
+def test_a_bad_option_is_named(arguments: list[str], expected: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        train.parse_arguments(arguments)
+    assert str(caught.value).startswith(expected)
+
+
+def test_options_of_every_kind() -> None:
+    args = train.parse_arguments(
+        [
+            *("--training.mirror", "--training.compile", "False", "--training.target_kl=none"),
+            *("--plugins.modules", "a", "b.c", "--plugins.callbacks", "[d, e:F]"),
+            *("--model.type=m:C", "--model.options", "{a: 1, b: x}", "--profile=3"),
+            *("--training.learning-rate", "3e-4", "--logging.run-name", "2026-11-22"),
+        ]
+    )
+    training = args.app.training
+    assert (training.mirror, training.compile, training.target_kl) == (True, False, None)
+    assert training.learning_rate == 3e-4
+    assert args.app.plugins.modules == ["a", "b.c"]
+    assert args.app.plugins.callbacks == ["d", "e:F"]
+    assert args.app.model.options == {"a": 1, "b": "x"}
+    assert args.app.logging.run_name == "2026-11-22"
+    assert args.profile == 3
+
+
+def test_help_lists_every_setting_with_its_meaning_and_default(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit) as caught:
+        train.parse_arguments(["--help"])
+    assert caught.value.code == 0
+    text = " ".join(capsys.readouterr().out.split())
+    for section, model in sections().items():
+        assert f"{section}: {model.__doc__}" in text
+        for key, field in model.model_fields.items():
+            option = f"--{section}.{key} ".replace("_", "-")
+            assert option in text, f"{option}is not in --help"
+            entry = text.split(option)[1].split(" --")[0]
+            assert field.description, f"{section}.{key} has no docstring"
+            assert " ".join(field.description.split()) in entry
+            default = {"None": "none", "True": "true", "[]": "empty", "{}": "empty"}.get(
+                str(field.default), str(field.default).replace("False", "false")
+            )
+            assert entry.rstrip().partition("default: ")[2].startswith(f"{default})")
+
+
+def test_the_command_line_is_judged_before_torch_is_loaded(tmp_path: Path) -> None:
+    program = (
+        "import sys\nfrom keisei import train\n"
+        "code = train.main(['--training.gamma', '2'])\n"
+        "sys.exit(code if 'torch' not in sys.modules else 99)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2, done.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_runs_resumes_and_ends_with_zero(tmp_path: Path) -> None:
@@ -124,11 +200,11 @@ runpy.run_module("keisei.train", run_name="__main__", alter_sys=True)
     [
         *(
             IMPORTING.replace("NAME", name)
-            for name in ("tyro", "torch.nn", "keisei.training.trainer")
+            for name in ("pydantic", "torch.nn", "keisei.training.trainer")
         ),
         CONSTRUCTING,
     ],
-    ids=["tyro", "torch.nn", "keisei.training.trainer", "Trainer"],
+    ids=["pydantic", "torch.nn", "keisei.training.trainer", "Trainer"],
 )
 def test_interrupting_while_it_starts_is_one_line(tmp_path: Path, program: str) -> None:
     done = subprocess.run(
