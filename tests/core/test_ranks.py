@@ -29,6 +29,7 @@ def test_one_rank_changes_nothing() -> None:
         assert method(tensor).tolist() == [2.0, 3.0]
     SINGLE.barrier()
     assert SINGLE.gather_objects("a") == ["a"]
+    assert SINGLE.share("a") == "a"
 
 
 def test_without_torchrun_there_is_one_rank(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,6 +66,7 @@ def test_what_two_ranks_tell_each_other(tmp_path: Path) -> None:
             "sum": [1.0, 2.0],
             "max": [1.0, 1.0],
             "broadcast": [1.0, 1.0],
+            "shared": "of rank 0",
             "objects": [{"rank": 0}, {"rank": 1}] if rank == 0 else None,
         }
 

@@ -18,6 +18,7 @@ seen = {
     "sum": ranks.sum_(mine.clone()).tolist(),
     "max": ranks.max_(mine.clone()).tolist(),
     "broadcast": ranks.broadcast_(mine.clone(), source=1).tolist(),
+    "shared": ranks.share(f"of rank {ranks.rank}"),
     "objects": ranks.gather_objects({"rank": ranks.rank}),
 }
 ranks.barrier()
