@@ -3,34 +3,118 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
+import socket
+import sys
 import threading
+import time
+from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any, Self
 
 _log = logging.getLogger(__name__)
 
+GRACE_SECONDS = 10.0
+"""How long an iteration may still take once a signal came; then it is given up."""
+_ECHO_SECONDS = 2.0
+_HANDLED = (signal.SIGINT, signal.SIGTERM)
+
+
+class IterationAbandonedError(Exception):
+    """An iteration was given up, in favour of the state that it began from."""
+
 
 class StopRequest:
-    """While open, the first SIGINT or SIGTERM only sets ``requested``; a second one interrupts.
+    """While open, the first SIGINT or SIGTERM only sets ``requested``.
+
+    A SIGINT after that ends the process at once with status 130 if ``exit_at_once``, whatever the
+    main thread is doing; otherwise it raises KeyboardInterrupt there. A SIGTERM after that changes
+    nothing: torchrun and schedulers send several. Under torchrun, which passes on what the terminal
+    has sent already, a SIGINT within two seconds of the first signal is taken for the same one.
 
     Outside the main thread, where Python handles no signals, it changes nothing.
     """
 
-    def __init__(self) -> None:
-        self.requested = False
+    def __init__(
+        self,
+        *,
+        exit_at_once: bool = False,
+        grace_seconds: float = GRACE_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._exit_at_once = exit_at_once
+        self._grace = grace_seconds
+        self._clock = clock
+        self._since: float | None = None
+        self._handled: float | None = None  # the first signal that the main thread saw
+        self._echoes = "TORCHELASTIC_RUN_ID" in os.environ
         self._before: dict[signal.Signals, Any] = {}
+        self._listener: threading.Thread | None = None
+        self._pipe: tuple[socket.socket, socket.socket] | None = None
+        self._wakeup_before = -1
+
+    @property
+    def requested(self) -> bool:
+        """Whether the run is to be saved and to end."""
+        return self._since is not None
+
+    @property
+    def overdue(self) -> bool:
+        """Whether it is to end and the grace is over: what goes on now is to be given up."""
+        return self._since is not None and self._clock() - self._since >= self._grace
+
+    def request(self) -> None:
+        """Asks the run to end as the first signal does."""
+        if self._since is None:
+            self._since = self._clock()
+
+    def abandon_if_overdue(self) -> None:
+        """Raises IterationAbandonedError if ``overdue``."""
+        if self.overdue:
+            raise IterationAbandonedError
+
+    def _is_second(self, number: int, since: float | None) -> bool:
+        if number != signal.SIGINT or since is None:
+            return False
+        return not (self._echoes and self._clock() - since < _ECHO_SECONDS)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        name = signal.Signals(number).name
-        if self.requested:
-            raise KeyboardInterrupt(f"second {name}")
-        self.requested = True
-        _log.warning("%s: this iteration is finished and saved; once more to quit at once", name)
+        """In the main thread, once it comes back to Python."""
+        second = self._is_second(number, self._handled)
+        if self._handled is None:
+            self._handled = self._clock()
+        self.request()
+        if second and not self._exit_at_once:
+            raise KeyboardInterrupt("second SIGINT")
+
+    def _listen(self, pipe: socket.socket) -> None:
+        """In a thread, which hears of a signal also while the main one does not run Python."""
+        first: float | None = None
+        while number := pipe.recv(1):
+            if number[0] not in _HANDLED:
+                continue
+            if first is None:
+                self.request()
+                first = self._clock()
+                name = signal.Signals(number[0]).name
+                _log.warning(
+                    "%s: what goes on is finished and saved; Ctrl-C once more quits at once", name
+                )
+            elif self._exit_at_once and self._is_second(number[0], first):
+                _quit()
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
+            ours, pythons = socket.socketpair()
+            pythons.setblocking(False)
+            self._pipe = ours, pythons
+            self._listener = threading.Thread(
+                target=self._listen, args=(ours,), name="signals", daemon=True
+            )
+            self._listener.start()
+            self._wakeup_before = signal.set_wakeup_fd(pythons.fileno(), warn_on_full_buffer=False)
+            for number in _HANDLED:
                 self._before[number] = signal.signal(number, self._on_signal)
         return self
 
@@ -43,3 +127,18 @@ class StopRequest:
         for number, handler in self._before.items():
             signal.signal(number, handler)
         self._before = {}
+        if self._pipe is not None and self._listener is not None:
+            signal.set_wakeup_fd(self._wakeup_before)
+            ours, pythons = self._pipe
+            pythons.close()  # ends the listener
+            self._listener.join()
+            ours.close()
+            self._pipe = None
+
+
+def _quit() -> None:
+    """Ends the process now: no handler, no other thread, no write is waited for."""
+    if sys.stdout.isatty():
+        os.write(1, b"\x1b[?25h\n")  # a live display hides the cursor
+    os.write(2, b"keisei.train: quit at once; what was not saved is lost\n")
+    os._exit(130)
