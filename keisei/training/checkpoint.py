@@ -93,6 +93,16 @@ class Snapshot:
     state: TrainingState
 
 
+def hold(snapshot: Snapshot) -> Snapshot:
+    """A copy on the same devices: what training changes from now on does not reach it."""
+    tensors = {name: t.detach().clone() for name, t in snapshot.state.tensors.items()}
+    return Snapshot(
+        network={name: t.detach().clone() for name, t in snapshot.network.items()},
+        step=snapshot.step,
+        state=TrainingState(tensors=tensors, values=dict(snapshot.state.values)),
+    )
+
+
 def _files_of(rank: int) -> tuple[str, str]:
     return f"training-{rank:05d}.safetensors", f"training-{rank:05d}.json"
 

@@ -99,7 +99,7 @@ class StopRequest:
                 first = self._clock()
                 name = signal.Signals(number[0]).name
                 _log.warning(
-                    "%s: what goes on is finished and saved; Ctrl-C once more quits at once", name
+                    "%s: this iteration is finished and saved; Ctrl-C once more quits at once", name
                 )
             elif self._exit_at_once and self._is_second(number[0], first):
                 _quit()

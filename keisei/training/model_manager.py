@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from keisei.training.checkpoint import (
     record_evaluation,
 )
 from keisei.training.checkpoint_writer import CheckpointWriter
-from keisei.training.resume import ResumePoint, load_resume_point
+from keisei.training.resume import Rejected, ResumePoint, load_resume_point, set_aside
 from keisei.training.retention import prune
 from keisei.utils.files import recover
 from keisei.utils.training_logger import TrainingLogger
@@ -82,11 +82,24 @@ class ModelManager:
         """Says that the run goes on from there: that step is saved already."""
         self._saved_step = int(point.model.manifest["step"])
 
-    def attach(self, capture: Callable[[], Snapshot], *, directory: Path) -> None:
-        """Says what is saved from now on, and where; clears what a killed run left there."""
+    def attach(
+        self,
+        capture: Callable[[], Snapshot],
+        *,
+        directory: Path,
+        rejected: Iterable[Rejected] = (),
+    ) -> None:
+        """Says what is saved from now on, and where; clears what a killed run left there.
+
+        ``rejected`` are checkpoints of that folder that cannot be used: they are renamed, so that
+        none of them is taken for the newest.
+        """
         self._capture, self._directory = capture, directory
         if self._ranks.is_main and directory.is_dir():
             recover(directory)
+            for one in rejected:
+                if one.directory.parent.resolve() == directory.resolve():
+                    set_aside(one.directory)
 
     def save_checkpoint(
         self, agent: PPOAgent | None = None, timestep: int | None = None, wait: bool = False
@@ -97,12 +110,20 @@ class ModelManager:
         and ``timestep`` need not be given; they must be the run's own. Raises CheckpointWriteError
         if this or an earlier write failed.
         """
-        directory = self.directory
-        assert self._capture is not None
-        snapshot = self._capture()
+        snapshot = self.capture()
         if timestep is not None and timestep != snapshot.step:
             raise ValueError(f"timestep: expected {snapshot.step}, the run's own, got {timestep}")
-        target = directory / checkpoint_name(snapshot.step)
+        return self.save_snapshot(snapshot, wait=wait)
+
+    def capture(self) -> Snapshot:
+        """The run as it stands, not copied; RuntimeError before ``attach``."""
+        if self._capture is None:
+            raise RuntimeError("ModelManager: expected attach() first, got none")
+        return self._capture()
+
+    def save_snapshot(self, snapshot: Snapshot, wait: bool = False) -> Path:
+        """Saves the run as it stood then: see ``save_checkpoint``."""
+        target = self.directory / checkpoint_name(snapshot.step)
         self._writer.save(target, snapshot, self._config)
         self._saved_step = snapshot.step
         if wait:
@@ -122,10 +143,9 @@ class ModelManager:
 
     def save_final_model(self) -> Path:
         """Writes the network alone as the run's ``final_model.ckpt``; returns its path."""
-        assert self._capture is not None
         path = self.directory.parent / FINAL_MODEL_FILE
         if self._ranks.is_main:
-            snapshot = self._capture()
+            snapshot = self.capture()
             check_finite(snapshot)
             save_model(path, snapshot.network, self._config, snapshot.step)
         return path

@@ -97,6 +97,15 @@ def find_latest(run_root: Path, run_name: str | None = None) -> Path:
     return max(found, key=_written)
 
 
+def set_aside(directory: Path) -> Path:
+    """Renames a checkpoint so that it is none any more; returns its new place."""
+    number, target = 2, directory.with_name(f"rejected-{directory.name}")
+    while target.exists():
+        target = directory.with_name(f"rejected-{directory.name}-{number}")
+        number += 1
+    return directory.rename(target)
+
+
 def load_newest_good(folder: Path) -> ResumePoint:
     """The newest checkpoint in ``folder`` (of a run, or its checkpoints) that is whole.
 

@@ -91,7 +91,7 @@ def test_a_second_sigint_ends_a_process_that_is_busy_elsewhere() -> None:
         assert process.stdout is not None and process.stderr is not None
         assert process.stdout.readline() == "ready\n"
         process.send_signal(signal.SIGTERM)
-        assert process.stderr.readline().startswith("SIGTERM: what goes on is finished and saved")
+        assert process.stderr.readline().startswith("SIGTERM: this iteration is finished and saved")
         process.send_signal(signal.SIGINT)
         _, rest = process.communicate(timeout=30)
     finally:
