@@ -251,6 +251,9 @@ def _parts(trainer: Trainer, job: Job, steps: int, device: torch.device) -> dict
         found = ppo_loss(logits, values, mask, batch, agent.config)
         return torch.autograd.grad(found.total, (logits, values))
 
+    def clip_and_step() -> None:
+        agent.take_step(torch.linalg.vector_norm(agent.gradient_norms()))
+
     calls: dict[str, tuple[Callable[[], object], int]] = {
         "planes while collecting": (lambda: agent.planes(env.positions), job.plies + 1),
         "choosing and stepping": (choose_and_step, job.plies),
@@ -260,7 +263,7 @@ def _parts(trainer: Trainer, job: Job, steps: int, device: torch.device) -> dict
             steps,
         ),
         "loss": (loss, steps),
-        "clipping and optimiser": (agent.clip_and_step, steps),
+        "clipping and optimiser": (clip_and_step, steps),
         "casting weights": (agent.network.refresh, steps + 1),
     }
     return {

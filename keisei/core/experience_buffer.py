@@ -73,6 +73,8 @@ class ExperienceBuffer:
         self.ending = torch.zeros(shape, dtype=torch.uint8, device=device)
         self.valid = torch.zeros(shape, dtype=torch.bool, device=device)
         self.length = torch.zeros(shape, dtype=torch.int32, device=device)
+        self.lost = torch.zeros((), device=device)
+        """1 if a value or a move's log-probability is not finite on any rank, else 0"""
         self.advantages = torch.zeros(shape, device=device)
         self.returns = torch.zeros(shape, device=device)
         self._rows = 0
@@ -137,13 +139,16 @@ class ExperienceBuffer:
         """Zero-sum GAE over the whole rollout; ``last_values`` [N]: of the games as they stand.
 
         With ``normalize`` the advantages of the valid rows of all ranks get mean 0 and deviation 1.
-        Returns stay as they are. Raises RuntimeError unless the buffer is full.
+        Returns stay as they are. ``lost`` says whether there is a number that is not finite, from
+        which there are no advantages. Raises RuntimeError unless the buffer is full.
         """
         if not self.full:
             raise RuntimeError(
                 f"ExperienceBuffer: expected {self.rollout_length} plies, got {self._rows}"
             )
         self.values[-1].copy_(last_values)
+        known = (self.log_probs.isfinite() | ~self.valid).all() & self.values.isfinite().all()
+        self.lost.copy_(self._ranks.max_(1.0 - known.float()))
         advantages, returns = ops.gae(
             self.values, self.rewards, self.ending, self.valid, gamma, gae_lambda, "zero_sum"
         )
@@ -201,6 +206,12 @@ class ExperienceBuffer:
             returns=self.returns.view(count)[index],
             valid=self.valid.view(count)[index] & (rows >= 0),
         )
+
+    def numbers(self, rows: Tensor) -> Tensor:
+        """Which rows these are, int64 [B], among those of the games of all ranks."""
+        ply, game = rows // self.num_games, rows % self.num_games
+        ranks = self._ranks
+        return (ply * ranks.world_size + ranks.rank) * self.num_games + game
 
     def mark_full(self) -> None:
         """Says that all plies are there: a recorded rollout writes them without telling."""

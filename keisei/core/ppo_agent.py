@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -13,6 +14,9 @@ from keisei import ops
 from keisei.config_schema import TrainingConfig
 from keisei.core.actor_critic_protocol import ActorCriticProtocol
 from keisei.core.captured import Captured
+from keisei.core.coins import coins
+from keisei.core.divergence import FiniteGuard, TrainingDivergedError
+from keisei.core.ema import WeightAverage
 from keisei.core.experience_buffer import ExperienceBuffer, Minibatch
 from keisei.core.gradient_sum import GradientSum
 from keisei.core.network import ResNet
@@ -21,30 +25,39 @@ from keisei.core.working_network import PlainNetwork, WorkingNetwork
 
 _ADAM_BETAS = (0.9, 0.999)
 _ADAM_EPSILON = 1e-5
-_METRICS = (
+# What a minibatch is judged by, and the means of which are an update's metrics; but for "logits",
+# which is 0, or nan where one of them is not finite.
+_FIGURES = (
     "loss",
     "policy_loss",
     "value_loss",
     "entropy",
     "approx_kl",
     "clip_fraction",
+    "logits",
     "gradient_norm",
 )
+_OF = (*("loss",) * 6, "logits", "gradient")  # what each is a figure of
 # How many minibatches the host is ahead of the one that it looks at: enough that the device never
 # waits for it, few enough that little is started in vain after the last step.
 _LOOK_BACK = 2
 
 
-class TrainingDivergedError(RuntimeError):
-    """A loss or a gradient is no longer a finite number."""
+_log = logging.getLogger(__name__)
 
 
 def ppo_loss(
-    logits: Tensor, values: Tensor, mask: Tensor, batch: Minibatch, config: TrainingConfig
+    logits: Tensor,
+    values: Tensor,
+    mask: Tensor,
+    batch: Minibatch,
+    config: TrainingConfig,
+    entropy_coefficient: Tensor | None = None,
 ) -> ops.PPOLoss:
     """PPO's loss of a minibatch of B rows; rows that are not valid have no part in it.
 
-    logits [B, 2187], values float32 [B], mask int32 [B, 81]: packed legal masks.
+    logits [B, 2187], values float32 [B], mask int32 [B, 81]: packed legal masks. The entropy's
+    weight is ``config``'s unless a scalar on the device is given.
     """
     return ops.ppo_loss(
         logits,
@@ -59,7 +72,9 @@ def ppo_loss(
         clip_range=config.clip_range,
         value_clip=config.value_clip,
         value_coefficient=config.value_coefficient,
-        entropy_coefficient=config.entropy_coefficient,
+        entropy_coefficient=config.entropy_coefficient
+        if entropy_coefficient is None
+        else entropy_coefficient,
     )
 
 
@@ -109,12 +124,19 @@ class PPOAgent:
             fused=self._ahead,
             capturable=self._ahead,
         )
-        # Of the update that goes on: 1 once no more steps are to be taken and the KL that said so,
-        # the steps taken, the sums of their metrics.
+        self._entropy_coefficient = torch.full((), config.entropy_coefficient, device=device)
+        self._average = (
+            None if config.ema_decay is None else WeightAverage(self._named, config.ema_decay)
+        )
+        self._guard = FiniteGuard(_OF, list(self._named), config.max_skipped_updates, device)
+        # How many minibatches were looked at since the run began: the throws of mirroring's coins.
+        self._throw = torch.zeros((), dtype=torch.int64, device=device)
+        # Of the update that goes on: 1 once no more steps are to be taken, whether a minibatch's KL
+        # said so, the steps taken, the sums of their figures.
         self._stop = torch.zeros((), device=device)
-        self._last_kl = torch.zeros((), device=device)
+        self._too_far = torch.zeros((), device=device)
         self._taken = torch.zeros((), device=device)
-        self._sums = torch.zeros(len(_METRICS), device=device)
+        self._sums = torch.zeros(len(_FIGURES), device=device)
         self._buffer: ExperienceBuffer | None = None
         self._rows = torch.zeros(0, dtype=torch.int64, device=device)
         self._step = Captured("the learning step", device, self._learn_from_rows)
@@ -159,41 +181,48 @@ class PPOAgent:
         Stops early, before the step that would be one too many, once a minibatch's approximate KL
         passes ``target_kl``. ``gradient_steps`` says how many were taken. On CUDA nothing waits for
         a minibatch before the next one is started: steps after the last one change nothing, and
-        soon no more are started. Raises TrainingDivergedError when the loss is not finite.
+        soon no more are started.
+
+        A minibatch whose loss, logits or gradient are not finite changes nothing: neither weights
+        nor moments nor average. ``skipped_updates`` says how many there were; a rollout that is
+        lost counts as one, and is not learned from. Raises TrainingDivergedError once
+        ``max_skipped_updates`` were skipped in a row.
         """
         self.model.train()
-        for tensor in (self._stop, self._last_kl, self._taken, self._sums):
+        for tensor in (self._too_far, self._taken, self._sums):
             tensor.zero_()
+        self._stop.copy_(buffer.lost)
+        self._guard.begin(buffer.lost)
         self._buffer = buffer
         for _ in range(self.config.ppo_epochs):
             pieces = buffer.shuffled_rows(self.batch_size, generator)
             if (self._run_ahead if self._ahead else self._run)(pieces):
                 break
-        figures = torch.cat((torch.stack((self._stop, self._last_kl, self._taken)), self._sums))
-        stop, last_kl, taken, *sums = figures.tolist()
-        if not math.isfinite(last_kl):
-            raise TrainingDivergedError(
-                f"PPO: expected a finite KL, got {last_kl} in gradient step {int(taken)}"
-            )
-        metrics = dict(zip(_METRICS, sums, strict=True)) if taken else {}
-        for name in metrics:
-            metrics[name] /= taken
-            if not math.isfinite(metrics[name]):
-                raise TrainingDivergedError(
-                    f"PPO: {name}: expected a finite number, got {metrics[name]}"
-                )
+        counts = (self._taken, self._too_far, self._guard.skipped, self._guard.in_a_row)
+        taken, too_far, skipped, in_a_row, *sums = torch.cat(
+            (torch.stack(counts), self._sums)
+        ).tolist()
+        if skipped:
+            diagnosis = self._guard.report(self._named, self._learning_rate())
+            if in_a_row >= self.config.max_skipped_updates:
+                raise TrainingDivergedError(diagnosis)
+            _log.warning("%d gradient steps were skipped in this update: %s", skipped, diagnosis)
+        metrics = dict(zip(_FIGURES, sums, strict=True)) if taken else {}
+        metrics.pop("logits", None)
+        metrics = {name: total / taken for name, total in metrics.items()}
         metrics["gradient_steps"] = taken
-        metrics["kl_stop"] = stop
+        metrics["skipped_updates"] = skipped
+        metrics["kl_stop"] = too_far
         return metrics
 
     def _run(self, pieces: Sequence[Tensor]) -> bool:
         """Learns from each piece until a step is not to be taken; returns whether there was one."""
         for rows in pieces:
-            self._rows = rows
-            self._learn_from_rows()
             if self._stop:
                 return True
-        return False
+            self._rows = rows
+            self._learn_from_rows()
+        return bool(self._stop)
 
     def _run_ahead(self, pieces: Sequence[Tensor]) -> bool:
         """As ``_run``, but looks back at a minibatch only when later ones are under way."""
@@ -219,30 +248,48 @@ class PPOAgent:
         """One minibatch: judge it, and take a gradient step unless this update has stopped."""
         assert self._buffer is not None
         batch = self._buffer.gather(self._rows)
+        if self.config.mirror:
+            batch = self._mirrored(batch, self._buffer.numbers(self._rows))
         mask = ops.legal_mask(batch.positions)
         logits, values = self.evaluate(batch.positions)
-        loss = ppo_loss(logits, values, mask, batch, self.config)
-        terms = torch.stack((loss.total.detach(), *loss[1:]))
+        loss = ppo_loss(logits, values, mask, batch, self.config, self._entropy_coefficient)
+        # Their sum is finite if they are: to be more than float32 holds they would have to be so
+        # large that nothing could be made of them.
+        unknown = 0.0 * logits.detach().sum(dtype=torch.float32)
+        terms = torch.stack((loss.total.detach(), *loss[1:], unknown))
         share = self._share_terms(terms, batch.valid)
-        kl = terms[_METRICS.index("approx_kl")]
-
-        going_on = 1.0 - self._stop
-        self._last_kl.copy_(torch.where(going_on > 0, kl, self._last_kl))
-        limit = math.inf if self.config.target_kl is None else self.config.target_kl
-        good = self._last_kl.isfinite() & (self._last_kl <= limit)
-        self._stop.copy_(torch.maximum(self._stop, 1.0 - good.float()))
+        if self.config.target_kl is not None:
+            kl = terms[_FIGURES.index("approx_kl")]
+            too_far = (kl > self.config.target_kl) & kl.isfinite()
+            self._too_far.logical_or_(too_far & (self._stop == 0))
+            self._stop.logical_or_(too_far)
         if not self._ahead and self._stop:
             return
 
         gradients = self._gradient_sum(self.network.gradients([loss.total]), share)
         for parameter, gradient in zip(self._named.values(), gradients, strict=True):
             parameter.grad = gradient
-        norm = self.clip_and_step()
-        self._sums.add_(torch.where(self._stop > 0, 0.0, torch.cat((terms, norm[None]))))
-        self._taken.add_(1.0 - self._stop)
+        norms = self.gradient_norms()
+        norm = torch.linalg.vector_norm(norms)
+        figures = torch.cat((terms, norm[None]))
+        skip = self._guard.judge(self._stop, figures, norms)
+        if not self._ahead and skip:
+            return
+        self.take_step(norm, skip)
+        if self._average is not None:
+            self._average.update(skip if self._ahead else None)
+        self._sums.add_(torch.where(skip > 0, 0.0, figures))
+        self._taken.add_(1.0 - skip)
+
+    def _mirrored(self, batch: Minibatch, numbers: Tensor) -> Minibatch:
+        """The minibatch with half of its rows, chosen by coins, mirrored left-right."""
+        flip = coins(self.config.seed, self._throw, numbers)
+        self._throw.add_((self._stop == 0).long())
+        positions, actions = ops.mirror(batch.positions, batch.actions, flip)
+        return replace(batch, positions=positions, actions=actions)
 
     def _share_terms(self, terms: Tensor, valid: Tensor) -> Tensor | None:
-        """Makes a loss's terms, [6], of this rank's rows those of all rows of the minibatch.
+        """Makes a loss's terms, [7], of this rank's rows those of all rows of the minibatch.
 
         Returns this rank's share of the valid rows; None where there is one rank.
         """
@@ -254,23 +301,28 @@ class PPOAgent:
         terms.copy_(sums[:-1] / everyone)
         return count / everyone
 
-    def clip_and_step(self) -> Tensor:
-        """Scales the gradients down to ``max_grad_norm`` and takes the step; returns their norm.
+    def gradient_norms(self) -> Tensor:
+        """The norm of each parameter's gradient, [P]; 0 where there is none."""
+        gradients = [p.grad for p in self._named.values()]
+        norms = iter(torch._foreach_norm([g for g in gradients if g is not None]))
+        return torch.stack(
+            [self._taken.new_zeros(()) if g is None else next(norms) for g in gradients]
+        )
 
-        On CUDA an update that has stopped takes none.
+    def take_step(self, norm: Tensor, skip: Tensor | None = None) -> None:
+        """Scales the gradients, of this ``norm``, down to ``max_grad_norm`` and takes the step.
+
+        On CUDA none is taken where ``skip``, a scalar, is 1.
         """
-        gradients = [p.grad for p in self._named.values() if p.grad is not None]
-        norm = torch.nn.utils.get_total_norm(gradients, foreach=self._ahead)
         if self._ahead:
             # As clip_grads_with_norm_ has it, in the optimiser's own pass over the gradients.
             scale = (norm + 1e-6) / self.config.max_grad_norm
             self.optimizer.grad_scale = scale.clamp(min=1.0)  # type: ignore[attr-defined]
-            self.optimizer.found_inf = self._stop  # type: ignore[attr-defined]
+            self.optimizer.found_inf = skip  # type: ignore[attr-defined]
         else:
             parameters = list(self._named.values())
             torch.nn.utils.clip_grads_with_norm_(parameters, self.config.max_grad_norm, norm)
         self.optimizer.step()
-        return norm
 
     def set_learning_rate(self, learning_rate: float) -> None:
         """The step size from now on."""
@@ -280,6 +332,71 @@ class PPOAgent:
             else:
                 group["lr"] = learning_rate
 
+    def _learning_rate(self) -> float:
+        return float(self.optimizer.param_groups[0]["lr"])
+
+    def set_entropy_coefficient(self, entropy_coefficient: float) -> None:
+        """The weight of the entropy bonus from now on."""
+        self._entropy_coefficient.fill_(entropy_coefficient)
+
+    def averaged_state_dict(self) -> dict[str, Tensor]:
+        """The network's ``state_dict`` with the averaged weights in place of the present ones.
+
+        Its tensors change with the next update. Raises RuntimeError without ``ema_decay``.
+        """
+        if self._average is None:
+            raise RuntimeError("training.ema_decay: expected a number to average by, got None")
+        averages = self._average.tensors
+        # A parameter that the network uses twice has several names there.
+        names = {id(parameter): name for name, parameter in self._named.items()}
+        every = dict(self.model.named_parameters(remove_duplicate=False))
+        return {
+            name: averages[names[id(every[name])]] if name in every else tensor
+            for name, tensor in self.model.state_dict().items()
+        }
+
+    def network_tensors(self) -> dict[str, Tensor]:
+        """What a checkpoint's ``model.ckpt`` holds: see ``training.use_ema``."""
+        return self.averaged_state_dict() if self.config.use_ema else self.model.state_dict()
+
+    def training_tensors(self) -> dict[str, Tensor]:
+        """All that future updates depend on beside ``network_tensors``; on the device, no copies.
+
+        ``optimizer.KEY.NAME`` once there was an update; ``ema.NAME``, or with ``use_ema``, where
+        the averages are the network's tensors, ``raw.NAME``: the weights; and two counters.
+        """
+        tensors = self.optimizer_tensors()
+        if self._average is not None and not self.config.use_ema:
+            tensors |= {f"ema.{name}": tensor for name, tensor in self._average.tensors.items()}
+        if self.config.use_ema:
+            tensors |= {f"raw.{name}": p.detach() for name, p in self._named.items()}
+        return tensors | {"learner.skipped": self._guard.in_a_row, "learner.throw": self._throw}
+
+    def load(self, weights: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> None:
+        """Takes what ``network_tensors`` and ``training_tensors`` gave, under the same settings.
+
+        Raises KeyError if a tensor is missing, RuntimeError if one does not fit.
+        """
+        skipped, throw = tensors["learner.skipped"], tensors["learner.throw"]
+        if self._average is None:
+            self.model.load_state_dict(weights)
+        else:
+            own = {name: p.detach() for name, p in self._named.items()}
+            prefix = "raw." if self.config.use_ema else "ema."
+            given = {name: tensors[prefix + name] for name in own}
+            self.model.load_state_dict(weights)
+            self._average.load(own if self.config.use_ema else given)
+            if self.config.use_ema:
+                for name, weight in own.items():
+                    weight.copy_(given[name])
+        self._guard.in_a_row.copy_(skipped)
+        self._throw.copy_(throw)
+        if any(name.startswith("optimizer.") for name in tensors):
+            self.load_optimizer_tensors(tensors)
+        else:
+            self.optimizer.state.clear()
+        self._changes += 1
+
     def optimizer_tensors(self) -> dict[str, Tensor]:
         """The optimiser's moments and step counts, named after their parameters."""
         return {
@@ -288,7 +405,7 @@ class PPOAgent:
             for key, value in self.optimizer.state.get(parameter, {}).items()
         }
 
-    def load_optimizer_tensors(self, tensors: dict[str, Tensor]) -> None:
+    def load_optimizer_tensors(self, tensors: Mapping[str, Tensor]) -> None:
         """Takes what ``optimizer_tensors`` gave; KeyError if one is missing.
 
         Moments take their parameter's memory format, which the fused optimiser asks for.

@@ -79,6 +79,24 @@ def test_normalised_over_valid_rows_only() -> None:
     assert float(buffer.advantages[3, 1]) == 0.0
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_a_number_that_is_not_finite_is_found(value: float) -> None:
+    def lost(name: str, row: int, game: int) -> float:
+        buffer = filled()
+        last = torch.zeros(N)
+        if name == "last":
+            last[game] = value
+        elif name:
+            getattr(buffer, name)[row, game] = value
+        buffer.compute_advantages(last, gamma=1.0, gae_lambda=0.95, normalize=True)
+        return float(buffer.lost)
+
+    assert lost("", 0, 0) == 0.0
+    assert lost("values", 3, 1) == lost("last", 0, 5) == lost("log_probs", 4, 2) == 1.0
+    assert not filled().valid[3, 1]
+    assert lost("log_probs", 3, 1) == 0.0, "a row without a move has no log-probability"
+
+
 @pytest.mark.parametrize("batch_size", [1, 7, 10, 30, 1000])
 def test_minibatches_hold_every_row_once(batch_size: int) -> None:
     buffer = filled()

@@ -6,39 +6,21 @@ import math
 
 import pytest
 import torch
+from agents import decide_on_the_device, make_agent
 from batch_helpers import pack
 
 from keisei import ops
 from keisei.config_schema import ModelConfig, TrainingConfig
 from keisei.core.experience_buffer import ExperienceBuffer, Minibatch
 from keisei.core.network import build_network
-from keisei.core.ppo_agent import PPOAgent, TrainingDivergedError, ppo_loss
+from keisei.core.ppo_agent import PPOAgent, ppo_loss
 from keisei.core.ppo_loss import masked_log_softmax
-from keisei.envs import ShogiVectorEnv
 from keisei.training.rollout import collect
 
 # What the rollout stored and what the learner recomputes with unchanged weights. In float32 only
 # the order of sums differs; in bfloat16 the logits themselves are rounded to 8 bits.
 FLOAT32_BOUND = 1e-5
 BFLOAT16_BOUND = 5e-2
-
-
-def make_agent(
-    device: str = "cpu", **changes: object
-) -> tuple[PPOAgent, ShogiVectorEnv, ExperienceBuffer]:
-    settings = {
-        "batch_size": 64,
-        "precision": "float32",
-        "compile": False,
-        "learning_rate": 1e-3,
-    } | changes
-    torch.manual_seed(5)
-    network = build_network(ModelConfig(tower_depth=2, tower_width=16))
-    network.to(device, memory_format=torch.channels_last)
-    agent = PPOAgent(network, TrainingConfig(**settings), torch.device(device))
-    # A short move limit, so that a rollout holds truncated games and their rows without a move.
-    env = ShogiVectorEnv(16, device, max_plies=6, seed=3, check_actions=False)
-    return agent, env, ExperienceBuffer(16, 16, agent.device)
 
 
 def recomputed(agent: PPOAgent, buffer: ExperienceBuffer) -> tuple[torch.Tensor, torch.Tensor]:
@@ -255,15 +237,7 @@ def test_the_device_itself_leaves_out_the_steps_that_are_too_many() -> None:
     """As on CUDA, where nothing waits: steps after the stop are made and change nothing."""
     agent, env, buffer = make_agent(target_kl=5e-3, ppo_epochs=4, learning_rate=3e-3)
     ahead, _, _ = make_agent(target_kl=5e-3, ppo_epochs=4, learning_rate=3e-3)
-    ahead._ahead = True
-    for group in ahead.optimizer.param_groups:
-        group["fused"], group["foreach"] = True, False
-    ahead._run_ahead = lambda pieces: (
-        [  # type: ignore[method-assign]
-            (setattr(ahead, "_rows", rows), ahead._learn_from_rows()) for rows in pieces
-        ]
-        == []
-    )
+    decide_on_the_device(ahead)
     collect(env, agent, buffer)
     expected = agent.learn(buffer, torch.Generator().manual_seed(0))
     got = ahead.learn(buffer, torch.Generator().manual_seed(0))
@@ -273,14 +247,6 @@ def test_the_device_itself_leaves_out_the_steps_that_are_too_many() -> None:
         assert got[name] == pytest.approx(value, rel=1e-4, abs=1e-6), name
     for one, other in zip(agent.model.parameters(), ahead.model.parameters(), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
-
-
-def test_a_lost_number_is_an_error() -> None:
-    agent, env, buffer = make_agent()
-    collect(env, agent, buffer)
-    buffer.advantages.fill_(float("nan"))
-    with pytest.raises(TrainingDivergedError, match="expected a finite"):
-        agent.learn(buffer, torch.Generator().manual_seed(0))
 
 
 @pytest.mark.parametrize("max_grad_norm", [1e-3, 1e9])

@@ -25,9 +25,9 @@ from keisei.config_schema import (
     ModelConfig,
     TrainingConfig,
 )
+from keisei.core.divergence import Diagnosis, TrainingDivergedError
 from keisei.core.model_file import CheckpointError, list_checkpoints
 from keisei.core.network import build_network
-from keisei.core.ppo_agent import TrainingDivergedError
 from keisei.training import Trainer
 from keisei.training.checkpoint import load_checkpoint, save_checkpoint
 from keisei.training.trainer import find_device, why_not_compiled
@@ -307,13 +307,13 @@ def test_a_failure_is_logged_and_raised(tmp_path: Path, monkeypatch: pytest.Monk
     trainer = Trainer(config(tmp_path), None, Console(file=io.StringIO()))
 
     def fail(*_: object) -> None:
-        raise TrainingDivergedError("PPO: loss: expected a finite number, got nan")
+        raise TrainingDivergedError(Diagnosis(10, ("loss",), (), (), 40, 1e-3, None))
 
     monkeypatch.setattr(trainer.agent, "learn", fail)
     with pytest.raises(TrainingDivergedError):
         trainer.run_training_loop()
     text = trainer.log_file_path.read_text()
-    assert "training failed in iteration 1" in text and "got nan" in text
+    assert "training failed in iteration 1" in text and "not finite in the last one: loss" in text
     assert list_checkpoints(trainer.model_dir) == []
 
 

@@ -1,0 +1,46 @@
+"""The same bits on every run."""
+
+from __future__ import annotations
+
+import os
+
+import torch
+
+WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"
+# What cuBLAS asks for: workspaces of fixed sizes, so that it always takes the same kernels.
+_WORKSPACES = (":4096:8", ":16:8")
+
+
+class DeterminismError(RuntimeError):
+    """Something that is set, or has happened, stands in the way of the same bits on every run."""
+
+
+def require_determinism(device: torch.device) -> None:
+    """From now on torch, in the whole process, takes only algorithms that give the same bits.
+
+    Call it before anything runs on ``device``. An operation that has no such algorithm then raises
+    RuntimeError where it is used. keisei's own kernels always give the same bits: they add up
+    floats in a fixed order, and what they do with atomics is integer sums, minima and bits.
+
+    Raises DeterminismError if cuBLAS is set up otherwise, or if it is too late for that.
+    """
+    if device.type == "cuda":
+        setting = os.environ.get(WORKSPACE)
+        if setting is None:
+            # Read when cuBLAS starts, which it does once.
+            if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+                raise DeterminismError(
+                    f"training.deterministic: expected {WORKSPACE} in the environment or a process "
+                    f"that has not used CUDA yet; set {WORKSPACE}={_WORKSPACES[0]}"
+                )
+            os.environ[WORKSPACE] = _WORKSPACES[0]
+        elif setting not in _WORKSPACES:
+            raise DeterminismError(
+                f"training.deterministic: {WORKSPACE}: expected {' or '.join(_WORKSPACES)}, "
+                f"got {setting!r}"
+            )
+    torch.use_deterministic_algorithms(True)
+    # Else every new tensor would be filled first; what is made here is written whole.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.deterministic = True
