@@ -370,8 +370,3 @@ def test_differences_are_listed_by_key() -> None:
         ("training.seed", 1, 0),
     ]
     assert differences(ours, ours) == []
-
-
-@pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda p: p.name)
-def test_the_configurations_in_the_tree_load(path: Path) -> None:
-    load_config(path, environment={})
