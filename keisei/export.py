@@ -8,13 +8,11 @@ the extra file ``manifest.json``.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import copy
 import json
 import logging
 import sys
-import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +22,7 @@ from torch import Tensor, nn
 from keisei.core.features import FEATURE_PLANES, LABELS
 from keisei.core.model_file import INDEX_FILE, CheckpointError, load_model
 from keisei.utils.files import replacing
+from keisei.utils.torchscript import torchscript_is_meant
 
 POLICY_FORMAT = "keisei-policy"
 POLICY_FORMAT_VERSION = 1
@@ -36,17 +35,6 @@ _log = logging.getLogger(__name__)
 
 class ExportError(RuntimeError):
     """The exported file cannot stand there, or would not compute what the network computes."""
-
-
-@contextlib.contextmanager
-def _torchscript_is_meant() -> Iterator[None]:
-    """Silences torch's word that TorchScript is deprecated, and nothing else."""
-    with warnings.catch_warnings():
-        for category in (DeprecationWarning, FutureWarning):
-            warnings.filterwarnings(
-                "ignore", message=r"`torch\.jit\.\w+` is deprecated\.", category=category
-            )
-        yield
 
 
 def _example(batch: int) -> Tensor:
@@ -79,7 +67,7 @@ def export_network(network: nn.Module, manifest: Mapping[str, Any], path: str | 
         "torch": torch.__version__,
         **carried,
     }
-    with replacing(path) as temporary, torch.no_grad(), _torchscript_is_meant():
+    with replacing(path) as temporary, torch.no_grad(), torchscript_is_meant():
         temporary.touch()  # a plain OSError if it cannot be written
         traced = torch.jit.trace(network, _example(3), check_trace=False)  # type: ignore[no-untyped-call]
         torch.jit.save(traced, str(temporary), _extra_files={MANIFEST_FILE: json.dumps(own)})

@@ -18,12 +18,12 @@ import torch
 from pydantic import BaseModel, ConfigDict, NonNegativeInt, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from keisei.config_schema import AppConfig, ConfigError, config_from_dict
 from keisei.core.actor_critic_protocol import ActorCriticProtocol
 from keisei.core.features import LABEL_SET, PLANE_SET
-from keisei.core.network import ResNet, build_network
+from keisei.core.network import build_network
 from keisei.utils.files import replacing
 
 MODEL_FILE = "model.ckpt"
@@ -77,7 +77,7 @@ class LoadedModel:
     config: AppConfig
     weights: dict[str, Tensor]
 
-    def network(self, device: torch.device | str = "cpu") -> ResNet:
+    def network(self, device: torch.device | str = "cpu") -> nn.Module:
         """The network with its weights, on ``device``, in eval mode."""
         try:
             network = build_network(self.config.model)
@@ -114,7 +114,7 @@ def plain_tensors(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def save_model(
     path: Path,
-    network: torch.nn.Module | Mapping[str, Tensor],
+    network: nn.Module | Mapping[str, Tensor],
     config: AppConfig,
     step: int,
 ) -> None:
@@ -123,7 +123,7 @@ def save_model(
     ``config`` must be resolved: its ``model`` section rebuilds the network.
     """
     tensors = plain_tensors(
-        network.state_dict() if isinstance(network, torch.nn.Module) else network
+        network.state_dict() if isinstance(network, nn.Module) else network
     )
     manifest = {
         "format": MODEL_FORMAT,

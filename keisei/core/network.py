@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from keisei.config_schema import ModelConfig
 from keisei.core.features import FEATURE_PLANES, LABEL_PLANES, LABELS, SQUARES
+from keisei.core.plugin_network import build_plugin_network
 
 VALUE_CHANNELS = 16
 VALUE_WIDTH = 128
@@ -124,11 +125,14 @@ class ResNet(nn.Module):
         return policy.reshape(-1, LABELS), value.reshape(-1)
 
 
-def build_network(config: ModelConfig) -> ResNet:
+def build_network(config: ModelConfig) -> nn.Module:
     """A network in the shape of ``config``, fresh weights drawn from torch's global generator.
 
-    Raises ValueError while the shape is still ``auto``.
+    Raises ValueError while the shape is still ``auto``, and PluginError (see
+    ``keisei.core.plugin_network``) if the type is a plugin that cannot be used.
     """
+    if config.type != "resnet":
+        return build_plugin_network(config)
     if config.tower_depth == "auto" or config.tower_width == "auto":
         raise ValueError("model: tower_depth and tower_width: expected numbers, got 'auto'")
     return ResNet(depth=config.tower_depth, width=config.tower_width, se_ratio=config.se_ratio)
