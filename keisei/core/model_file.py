@@ -122,9 +122,7 @@ def save_model(
 
     ``config`` must be resolved: its ``model`` section rebuilds the network.
     """
-    tensors = plain_tensors(
-        network.state_dict() if isinstance(network, nn.Module) else network
-    )
+    tensors = plain_tensors(network.state_dict() if isinstance(network, nn.Module) else network)
     manifest = {
         "format": MODEL_FORMAT,
         "format_version": MODEL_FORMAT_VERSION,
