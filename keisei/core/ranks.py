@@ -87,18 +87,29 @@ class Ranks:
 SINGLE = Ranks()
 
 
-def join_ranks(backend: Backend, device: torch.device, timeout_seconds: float = 600.0) -> Ranks:
+def join_ranks(
+    backend: Backend,
+    device: torch.device,
+    timeout_seconds: float = 600.0,
+    *,
+    world_size: int | None = None,
+    rank: int | None = None,
+) -> Ranks:
     """Meets the other processes that torchrun started; ``SINGLE`` where there are none.
 
+    ``world_size`` and ``rank`` come from torchrun's environment unless they are given.
     ``backend`` is what tensors of a CUDA ``device`` travel by; those of the CPU always take gloo.
     ``auto``: NCCL on CUDA, gloo on a CPU. A rank that waits longer than the timeout for the others
     fails. Raises RanksError if the environment or the backend does not fit, RuntimeError if the
     others are not met.
     """
-    size = _from_environment("WORLD_SIZE", 1)
+    size = _from_environment("WORLD_SIZE", 1) if world_size is None else world_size
     if size == 1:
         return SINGLE
-    rank, local_rank = _from_environment("RANK"), _from_environment("LOCAL_RANK", 0)
+    rank = _from_environment("RANK") if rank is None else rank
+    if rank >= size:
+        raise RanksError(f"rank: expected less than the {size} ranks, got {rank}")
+    local_rank = _from_environment("LOCAL_RANK", 0)
     if backend == "auto":
         backend = "nccl" if device.type == "cuda" else "gloo"
     if backend == "nccl" and device.type != "cuda":
