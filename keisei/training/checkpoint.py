@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import Field, NonNegativeInt, PositiveInt
+from pydantic import Field, FiniteFloat, NonNegativeInt, PositiveInt
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -71,7 +71,7 @@ class Index(Record):
 class Evaluation(Record):
     """``evaluation.json``: the score that ``keep_best`` goes by, more is better."""
 
-    score: float
+    score: FiniteFloat
     details: dict[str, Any] = Field(default_factory=dict)
 
 

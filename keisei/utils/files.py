@@ -75,17 +75,23 @@ def publish(temporary: Path, directory: Path) -> None:
 
 
 def _exchange(a: Path, b: Path) -> None:
-    """Swaps the names of two folders in one step, where the file system can."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.renameat2(_AT_FDCWD, bytes(a), _AT_FDCWD, bytes(b), _RENAME_EXCHANGE) == 0:
+    """Swaps the names of two folders, in one step where the file system can."""
+    code = _swap(a, b)
+    if code == 0:
         return
-    code = ctypes.get_errno()
     if code not in (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP):
         raise OSError(code, os.strerror(code), str(b))
-    aside = b.with_name(f".{b.name}.old")  # network file systems: ``recover`` mends a kill here
+    aside = b.with_name(f".{b.name}.old")  # network file systems; ``recover`` mends a kill here
     b.rename(aside)
     a.rename(b)
     aside.rename(a)
+
+
+def _swap(a: Path, b: Path) -> int:
+    """Linux's renameat2; returns the error's number, 0 for none."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    failed = libc.renameat2(_AT_FDCWD, bytes(a), _AT_FDCWD, bytes(b), _RENAME_EXCHANGE)
+    return ctypes.get_errno() if failed else 0
 
 
 def remove_published(directory: Path) -> None:
