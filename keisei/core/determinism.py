@@ -7,6 +7,7 @@ import os
 import torch
 
 WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"
+INDUCTOR = "TORCHINDUCTOR_DETERMINISTIC"
 # What cuBLAS asks for: workspaces of fixed sizes, so that it always takes the same kernels.
 _WORKSPACES = (":4096:8", ":16:8")
 
@@ -39,6 +40,8 @@ def require_determinism(device: torch.device) -> None:
                 f"training.deterministic: {WORKSPACE}: expected {' or '.join(_WORKSPACES)}, "
                 f"got {setting!r}"
             )
+    # Else torch.compile would choose among its kernels by timing them.
+    os.environ.setdefault(INDUCTOR, "1")
     torch.use_deterministic_algorithms(True)
     # Else every new tensor would be filled first; what is made here is written whole.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
