@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -138,6 +138,7 @@ class PPOAgent:
         self._taken = torch.zeros((), device=device)
         self._sums = torch.zeros(len(_FIGURES), device=device)
         self._buffer: ExperienceBuffer | None = None
+        self._on_minibatch: Callable[[], None] = lambda: None
         self._rows = torch.zeros(0, dtype=torch.int64, device=device)
         self._step = Captured("the learning step", device, self._learn_from_rows)
         self._changes = 0
@@ -175,7 +176,12 @@ class PPOAgent:
         """What the working network takes, from packed positions int32 [N, 17]."""
         return ops.planes(positions, self._dtype, channels_last=True, padded=self.network.padded)
 
-    def learn(self, buffer: ExperienceBuffer, generator: torch.Generator) -> dict[str, float]:
+    def learn(
+        self,
+        buffer: ExperienceBuffer,
+        generator: torch.Generator,
+        on_minibatch: Callable[[], None] = lambda: None,
+    ) -> dict[str, float]:
         """Several passes over a rollout with its advantages; returns the means of the metrics.
 
         Stops early, before the step that would be one too many, once a minibatch's approximate KL
@@ -187,13 +193,16 @@ class PPOAgent:
         nor moments nor average. ``skipped_updates`` says how many there were; a rollout that is
         lost counts as one, and is not learned from. Raises TrainingDivergedError once
         ``max_skipped_updates`` were skipped in a row.
+
+        ``on_minibatch`` is called before each minibatch is started; what it raises goes through,
+        with the update half done.
         """
         self.model.train()
         for tensor in (self._too_far, self._taken, self._sums):
             tensor.zero_()
         self._stop.copy_(buffer.lost)
         self._guard.begin(buffer.lost)
-        self._buffer = buffer
+        self._buffer, self._on_minibatch = buffer, on_minibatch
         for _ in range(self.config.ppo_epochs):
             pieces = buffer.shuffled_rows(self.batch_size, generator)
             if (self._run_ahead if self._ahead else self._run)(pieces):
@@ -220,6 +229,7 @@ class PPOAgent:
         for rows in pieces:
             if self._stop:
                 return True
+            self._on_minibatch()
             self._rows = rows
             self._learn_from_rows()
         return bool(self._stop)
@@ -232,6 +242,7 @@ class PPOAgent:
         flags = torch.zeros(len(pieces) + 1, pin_memory=True)
         done: list[torch.cuda.Event] = []
         for number, rows in enumerate(pieces):
+            self._on_minibatch()
             if number >= _LOOK_BACK:
                 done[number - _LOOK_BACK].synchronize()
                 if flags[number - _LOOK_BACK]:

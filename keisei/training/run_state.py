@@ -25,12 +25,12 @@ def capture_run(
     Tensors stay where they are and may be those that training changes: copy them before it goes on.
     Nothing waits for the device.
     """
-    tensors: dict[str, Tensor] = dict(agent.optimizer_tensors())
+    tensors: dict[str, Tensor] = dict(agent.training_tensors())
     tensors |= {f"{_GAMES}{name}": tensor for name, tensor in env.state_dict().items()}
     tensors |= {f"{_RANDOM}{name}": t for name, t in capture_generators(agent.device).items()}
     tensors[_SHUFFLE] = shuffle.get_state()
     return Snapshot(
-        network=agent.model.state_dict(),
+        network=agent.network_tensors(),
         step=progress.step,
         state=TrainingState(tensors=tensors, values=progress.to_json()),
     )
@@ -51,7 +51,7 @@ def restore_run(
     warnings = []
     try:
         model.fill(agent.model)
-        agent.load_optimizer_tensors(dict(saved.tensors))
+        agent.load(model.weights, saved.tensors)
         env.load_state_dict(_below(saved, _GAMES))
         restore_generators(_below(saved, _RANDOM), agent.device)
         if shuffle.get_state().shape == saved.tensors[_SHUFFLE].shape:
