@@ -113,12 +113,19 @@ def _prepare_loader() -> None:
 _prepare_loader()
 
 
-def _read_scalar(text: str) -> Any:
-    """A value of a variable or an option, which is YAML; ValueError if it is not."""
+def _read_text(text: str, info: FieldInfo | None = None) -> Any:
+    """A value of a variable or an option, which is YAML; ValueError if it is not.
+
+    Where only text may stand, what YAML takes for a number is text as well.
+    """
+    wordy = info is not None and {kind for kind, _ in _arms(info.annotation)} <= {str, type(None)}
     try:
-        return yaml.load(text, Loader=_Loader)
+        value = yaml.load(text, Loader=_Loader)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
+        if wordy:
+            return text
         raise ValueError(f"not a YAML value: {show(text)}") from error
+    return text if wordy and isinstance(value, bool | int | float) else value
 
 
 def _places(node: yaml.Node, source: str, depth: int) -> Iterator[tuple[tuple[Any, ...], str]]:
@@ -229,8 +236,10 @@ def read_environment(environment: Mapping[str, str], sections: Sections) -> Laye
                     f"{name}: expected {ENVIRONMENT_PREFIX}<SECTION>__<KEY> (two underscores)"
                 )
             continue
+        info = sections[section].model_fields.get(key) if section in sections else None
         try:
-            read = make_layer({section: {key: _read_scalar(environment[name])}}, name, sections)
+            value = _read_text(environment[name], info)
+            read = make_layer({section: {key: value}}, name, sections)
         except ConfigError as error:
             faults.append(str(error))
         except ValueError as error:
@@ -355,18 +364,18 @@ def read_options(namespace: argparse.Namespace, sections: Sections) -> Layer:
     """The settings among the options that were given."""
     layer: Layer = {}
     for section, model in sections.items():
-        for key in model.model_fields:
+        for key, info in model.model_fields.items():
             given = getattr(namespace, f"{section}.{key}", None)
             if given is None:
                 continue
             option = option_name(section, key)
             try:
                 if isinstance(given, list):
-                    value = [_read_scalar(item) for item in given]
+                    value = [_read_text(item) for item in given]
                     if len(value) == 1 and isinstance(value[0], list):
                         value = value[0]
                 else:
-                    value = _read_scalar(given)
+                    value = _read_text(given, info)
             except ValueError as error:
                 raise ConfigError(f"{option}: {error}") from error
             layer.setdefault(section, {})[key] = Setting(value, option)

@@ -298,7 +298,7 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
             "KEISEI_TRAINNING__BATCH_SIZE: trainning: unknown section; did you mean training? "
             "expected one of training, env, model, evaluation, logging, ",
         ),
-        ({"KEISEI_MODEL__TYPE": "? [a]"}, "KEISEI_MODEL__TYPE: not a YAML value: '? [a]'"),
+        ({"KEISEI_ENV__NUM_GAMES": "? [a]"}, "KEISEI_ENV__NUM_GAMES: not a YAML value: '? [a]'"),
         (
             {"KEISEI_EVALUATION__GAMES": "7"},
             "KEISEI_EVALUATION__GAMES: evaluation.games: expected no value, because nothing reads",

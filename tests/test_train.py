@@ -107,6 +107,15 @@ def test_options_of_every_kind() -> None:
     assert args.profile == 3
 
 
+@pytest.mark.parametrize("name", ["5", "2026-11-22", "true", "1e3", "[a", "x"])
+def test_what_can_only_be_text_is_text(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    args = train.parse_arguments(["--logging.run-name", name])
+    assert args.app.logging.run_name == name
+    monkeypatch.setenv("KEISEI_LOGGING__RUN_NAME", name)
+    assert train.parse_arguments([]).app.logging.run_name == name
+    assert train.parse_arguments(["--logging.run-name=none"]).app.logging.run_name is None
+
+
 def test_help_lists_every_setting_with_its_meaning_and_default(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
