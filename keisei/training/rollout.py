@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -128,7 +129,10 @@ def rollout_counts(buffer: ExperienceBuffer, ranks: Ranks = SINGLE) -> dict[str,
 
 
 def rollout_values(buffer: ExperienceBuffer, ranks: Ranks = SINGLE) -> dict[str, float]:
-    """How well values foresaw the returns of all ranks: mean, deviation, explained variance."""
+    """How well values foresaw the returns of all ranks: mean, deviation, explained variance.
+
+    None where the rollout is lost (``ExperienceBuffer.lost``): figures are finite numbers.
+    """
     weight = buffer.valid.float()
     values, returns = buffer.values[:-1], buffer.returns
     samples = torch.stack((values, returns, returns - values))
@@ -141,4 +145,5 @@ def rollout_values(buffer: ExperienceBuffer, ranks: Ranks = SINGLE) -> dict[str,
     value, target, error = mean((samples - means[:, None, None]).square())
     explained = 1.0 - error / target.clamp(min=1e-8)
     stacked = torch.stack((means[0], value.sqrt(), explained)).tolist()
-    return dict(zip(("value_mean", "value_deviation", "explained_variance"), stacked, strict=True))
+    names = ("value_mean", "value_deviation", "explained_variance")
+    return dict(zip(names, stacked, strict=True)) if all(map(math.isfinite, stacked)) else {}

@@ -12,7 +12,7 @@ from agents import assert_same_bits, bits, decide_on_the_device, make_agent
 
 from keisei.core.divergence import Diagnosis, TrainingDivergedError
 from keisei.core.ppo_agent import PPOAgent
-from keisei.training.rollout import collect
+from keisei.training.rollout import collect, rollout_values
 
 STEPS = 8  # of one update: four minibatches, two epochs
 WAYS = ("cpu", "device", pytest.param("cuda", marks=pytest.mark.gpu))
@@ -145,6 +145,7 @@ def test_a_rollout_of_a_broken_network_is_legal_found_and_not_learned_from(way: 
     for number in range(1, 4):
         collect(env, agent, buffer)  # raises if a move was not legal
         assert float(buffer.lost) == 1.0
+        assert rollout_values(buffer) == {}
         if number < 3:
             metrics = agent.learn(buffer, generator)
             assert metrics == {"gradient_steps": 0.0, "skipped_updates": 1.0, "kl_stop": 0.0}
