@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from keisei.config_schema import AppConfig, ConfigError
+from keisei.config_schema import AppConfig, ConfigError, differences
 from keisei.core.model_file import CHECKPOINT_FOLDER, INDEX_FILE, CheckpointError, LoadedModel
 from keisei.core.ranks import SINGLE, Ranks
 from keisei.training.checkpoint import TrainingState, load_checkpoint, load_training_states
@@ -202,19 +201,14 @@ def config_changes(config: AppConfig, saved: AppConfig, checkpoint: Path) -> lis
     that a resumed run may not have.
     """
     changes, refused = [], []
-    ours, theirs = config.model_dump(), saved.model_dump()
-    for section, keys in ours.items():
-        for key, now in keys.items():
-            before: Any = theirs[section][key]
-            if now == before:
-                continue
-            if key in MAY_CHANGE.get(section, ()):
-                changes.append(f"{section}.{key}: {before!r} -> {now!r}")
-            else:
-                refused.append(
-                    f"{section}.{key}: expected {before!r} as in the checkpoint {checkpoint}, "
-                    f"got {now!r}"
-                )
+    for name, now, before in differences(config, saved):
+        section, _, key = name.partition(".")
+        if key in MAY_CHANGE.get(section, ()):
+            changes.append(f"{name}: {before!r} -> {now!r}")
+        else:
+            refused.append(
+                f"{name}: expected {before!r} as in the checkpoint {checkpoint}, got {now!r}"
+            )
     if refused:
         raise ConfigError("\n".join(refused))
     return changes

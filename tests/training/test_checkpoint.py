@@ -10,15 +10,13 @@ import pytest
 import torch
 
 from keisei.config_schema import AppConfig, ModelConfig, resolve
-from keisei.core.model_file import CheckpointError, list_checkpoints, load_model
+from keisei.core.model_file import CheckpointError, load_model
 from keisei.core.network import build_network
 from keisei.training.checkpoint import (
     TrainingState,
-    checkpoint_name,
     load_checkpoint,
     save_checkpoint,
 )
-from keisei.training.resume import find_latest
 from keisei.utils.files import sha256_of_file
 
 CONFIG = resolve(
@@ -174,19 +172,3 @@ def test_a_checkpoint_of_the_same_name_is_replaced(tmp_path: Path) -> None:
     save(tmp_path / "step", step=2)
     assert load_checkpoint(tmp_path / "step")[0].manifest["step"] == 2
     assert [p.name for p in tmp_path.iterdir()] == ["step"]
-
-
-def test_the_latest_is_found(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="no checkpoint to resume from"):
-        find_latest(tmp_path)
-    for run, step, written in (("a", 900, 10), ("a", 1000, 20), ("b", 7, 30)):
-        directory = tmp_path / run / "checkpoints" / checkpoint_name(step)
-        save(directory, step)
-        os.utime(directory / "checkpoint.json", (written, written))
-    assert find_latest(tmp_path).parts[-3:] == ("b", "checkpoints", checkpoint_name(7))
-    assert find_latest(tmp_path, "a").name == checkpoint_name(1000)
-    assert load_model(tmp_path / "a").manifest["step"] == 1000
-    assert [p.name for p in list_checkpoints(tmp_path / "a" / "checkpoints")] == [
-        checkpoint_name(900),
-        checkpoint_name(1000),
-    ]
