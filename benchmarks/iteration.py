@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 import statistics
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -15,7 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.measure import Row, Settings, Timing, expect, row, time_calls
 from keisei import ops
-from keisei.config_schema import AppConfig, EnvConfig, ModelConfig, TrainingConfig
+from keisei.config_schema import AppConfig, EnvConfig, LoggingConfig, ModelConfig, TrainingConfig
 from keisei.core.ppo_agent import ppo_loss
 from keisei.training import Trainer
 
@@ -52,6 +52,10 @@ def job_for(settings: Settings, depth: int, width: int, epochs: int = 1, se_rati
     return Job(depth, width, epochs, se_ratio)
 
 
+# A trainer makes its run's folder when it is built.
+_SCRATCH = tempfile.TemporaryDirectory(prefix="keisei-benchmark-")
+
+
 def make_trainer(job: Job, device: torch.device) -> Trainer:
     """The trainer of a job, its network fused or compiled where there is a GPU."""
     config = AppConfig(
@@ -65,6 +69,7 @@ def make_trainer(job: Job, device: torch.device) -> Trainer:
         ),
         env=EnvConfig(num_games=job.games),
         model=ModelConfig(tower_depth=job.depth, tower_width=job.width, se_ratio=job.se_ratio),
+        logging=LoggingConfig(run_root=_SCRATCH.name),
     )
     trainer = Trainer(config)
     if device.type == "cuda":
@@ -117,7 +122,8 @@ class Alone:
         with FlopCounterMode(display=False) as forward:
             logits, values = self._model(planes)
         with FlopCounterMode(display=False) as backward:
-            torch.autograd.grad((logits.sum() + values.sum()), list(self._model.parameters()))
+            weights = [weight for _, weight in self._model.named_parameters()]
+            torch.autograd.grad(logits.sum() + values.sum(), weights)
         one, other = forward.get_total_flops() / 2, backward.get_total_flops() / 2
         return one * len(self._collecting), (one + other) * self.rows
 
@@ -169,11 +175,6 @@ def network(settings: Settings) -> Iterator[Row]:
             del alone
 
 
-class _Silent:
-    def phase(self, _: str) -> None:
-        """Shows nothing."""
-
-
 WARM_UP = 2
 """Iterations before those that are timed: the first starts everything, the second records it."""
 
@@ -186,7 +187,7 @@ def run_iterations(trainer: Trainer, job: Job, device: torch.device) -> Timing:
         if device.type == "cuda":
             torch.cuda.synchronize(device)
         start = time.perf_counter()
-        metrics = trainer._iterate(cast(Any, _Silent()))
+        metrics = trainer.training_loop_manager.iterate()
         number += 1
         if number > WARM_UP:
             found.append(time.perf_counter() - start)
@@ -241,7 +242,7 @@ def _parts(trainer: Trainer, job: Job, steps: int, device: torch.device) -> dict
         chosen, _ = agent.evaluate(env.positions)
     logits = torch.randn(len(rows), ops.LABELS, device=device).to(chosen.dtype).requires_grad_()
     values = torch.randn(len(rows), device=device).requires_grad_()
-    for parameter in trainer.model.parameters():
+    for _, parameter in trainer.model.named_parameters():
         parameter.grad = torch.zeros_like(parameter)
 
     def choose_and_step() -> None:
@@ -283,7 +284,7 @@ def curve(settings: Settings) -> Iterator[Row]:
         job = job_for(settings, depth, width)
         trainer = make_trainer(job, device)
         timing = run_iterations(trainer, job, device)
-        weights = sum(parameter.numel() for parameter in trainer.model.parameters())
+        weights = sum(parameter.numel() for _, parameter in trainer.model.named_parameters())
         yield row(
             "curves", f"iteration of {job.size}, 1 epoch", job.network, timing, 1, "iterations",
             count=weights, note=f"{weights:,} weights",

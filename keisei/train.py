@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 if __name__ == "__main__":
@@ -87,16 +87,16 @@ def main(argv: list[str] | None = None) -> int:
     try:
         args = parse_arguments(argv)
         # Loading torch takes seconds: not before the command line is known to be good.
-        from keisei.core.model_file import CheckpointError, load_model
-        from keisei.training.trainer import Trainer, find_checkpoint
+        from keisei.core.model_file import CheckpointError
+        from keisei.training.resume import load_resume_point
+        from keisei.training.trainer import Trainer
 
         try:
-            if args.resume is not None:
-                # Found once, by the user's own run_root and run_name.
-                checkpoint = find_checkpoint(args.resume, args.app)
-                args = parse_arguments(argv, load_model(checkpoint).config)
-                args = replace(args, resume=str(checkpoint))
-            trainer = Trainer(args.app, args)
+            # Found once, by the user's own run_root and run_name.
+            point = load_resume_point(args.resume, args.app)
+            if point is not None:
+                args = parse_arguments(argv, point.model.config)
+            trainer = Trainer(args.app, args, resume_point=point)
         except (CheckpointError, ValueError) as error:
             raise ConfigError(str(error)) from error
     except ConfigError as error:
@@ -111,7 +111,7 @@ def main(argv: list[str] | None = None) -> int:
     except (RuntimeError, ValueError, OSError) as error:
         _log.error("keisei.train: training failed: %s", error)
         return 1
-    hint = "" if done else f"; go on with --resume {trainer.model_dir.parent}"
+    hint = "" if done else f"; go on with --resume {trainer.run_artifact_dir}"
     _log.info("%s: %s plies%s", trainer.run_artifact_dir, f"{trainer.state.step:,}", hint)
     return 0
 

@@ -199,7 +199,7 @@ runpy.run_module("keisei.train", run_name="__main__", alter_sys=True)
 CONSTRUCTING = """
 import os, runpy, signal
 from keisei.training.trainer import Trainer
-Trainer.__init__ = lambda *_: os.kill(os.getpid(), signal.SIGINT)
+Trainer.__init__ = lambda *_, **__: os.kill(os.getpid(), signal.SIGINT)
 runpy.run_module("keisei.train", run_name="__main__", alter_sys=True)
 """
 

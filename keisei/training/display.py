@@ -5,8 +5,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping
-from types import TracebackType
-from typing import Self
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -42,7 +40,7 @@ def _share(count: float, games: float) -> str:
 
 
 class ProgressDisplay:
-    """A live panel on a terminal, plain log lines elsewhere. Use as a context manager."""
+    """A live panel on a terminal, plain log lines elsewhere, from ``start`` to ``stop``."""
 
     def __init__(self, console: Console, title: str, total_steps: int) -> None:
         self._console = console
@@ -56,23 +54,19 @@ class ProgressDisplay:
         self._last_line = -float("inf")
         self._live: Live | None = None
 
-    def __enter__(self) -> Self:
-        if self._console.is_terminal:
+    def start(self) -> None:
+        """Begins to draw, on a terminal; a second call does nothing."""
+        if self._console.is_terminal and self._live is None:
             self._live = Live(
-                console=self._console, get_renderable=self._render, refresh_per_second=4
+                console=self._console, get_renderable=self.__rich__, refresh_per_second=4
             )
             self._live.start()
-        return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if self._live is not None:
-            self._live.stop()
-            self._live = None
+    def stop(self) -> None:
+        """Ends the drawing; a second call does nothing."""
+        live, self._live = self._live, None
+        if live is not None:
+            live.stop()
 
     def phase(self, text: str) -> None:
         """Says what is being done now; seen on a terminal only."""
@@ -102,7 +96,7 @@ class ProgressDisplay:
             f" | left {format_seconds(self._left)}"
         )
 
-    def _render(self) -> RenderableType:
+    def __rich__(self) -> RenderableType:
         head = Table.grid(padding=(0, 2))
         head.add_row(
             f"{self._step:,} / {self._total:,} plies",

@@ -1,417 +1,366 @@
-"""The training run: one plain loop of collecting and learning."""
+"""The trainer: wires the managers of one run together and passes the work on to them."""
 
 from __future__ import annotations
 
-import contextlib
+import functools
 import logging
-import shutil
-import time
+import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from rich.console import Console
-from torch import Tensor
 
-from keisei import Position
-from keisei.config_schema import AppConfig, ConfigError, resolve
+from keisei.config_schema import AppConfig
+from keisei.core.actor_critic_protocol import ActorCriticProtocol
 from keisei.core.experience_buffer import ExperienceBuffer
-from keisei.core.model_file import (
-    CHECKPOINT_FOLDER,
-    CheckpointError,
-    LoadedModel,
-    list_checkpoints,
-)
-from keisei.core.network import build_network
 from keisei.core.ppo_agent import PPOAgent
+from keisei.core.ranks import SINGLE, Ranks
 from keisei.envs import ShogiVectorEnv
-from keisei.training.checkpoint import (
-    TrainingState,
-    checkpoint_name,
-    load_checkpoint,
-    save_checkpoint,
-)
-from keisei.training.display import ProgressDisplay, format_seconds
+from keisei.envs.policy_output_mapper import PolicyOutputMapper
+from keisei.training.callback_manager import CallbackManager
+from keisei.training.callbacks import Event
+from keisei.training.checkpoint import Snapshot
+from keisei.training.checkpoint_writer import CheckpointWriteError
+from keisei.training.compatibility_mixin import CompatibilityMixin
+from keisei.training.data_structures import TrainerState
+from keisei.training.display_manager import DisplayManager
+from keisei.training.env_manager import EnvManager
+from keisei.training.episode_state import EpisodeState
 from keisei.training.interrupt import StopRequest
-from keisei.training.resume import find_latest
-from keisei.training.rollout import Collector, rollout_counts, rollout_values
-from keisei.training.train_state import TrainState
-from keisei.utils.files import replacing
-from keisei.utils.metrics_writer import MetricsWriter, check_wandb
-from keisei.utils.training_logger import TrainingLogger
-
-CONFIG_FILE = "config.json"
-LOG_FILE = "train.log"
+from keisei.training.message_panel import MessagePanel
+from keisei.training.metrics_manager import MetricsManager
+from keisei.training.model_manager import ModelManager
+from keisei.training.parallel_setup import set_up_together
+from keisei.training.resume import (
+    ResumePoint,
+    as_in_checkpoint,
+    config_changes,
+    load_resume_point,
+)
+from keisei.training.run_state import capture_run
+from keisei.training.session_manager import SessionManager
+from keisei.training.settle import settle
+from keisei.training.setup_manager import SetupManager
+from keisei.training.step_manager import StepManager
+from keisei.training.training_loop_manager import TrainingLoopManager
+from keisei.utils import TrainingLogger
 
 _log = logging.getLogger(__name__)
 
-
-def find_device(name: str) -> torch.device:
-    """The device that ``training.device`` names; ConfigError if it is not there."""
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        device = torch.device("meta")
-    if device.type not in ("cpu", "cuda"):
-        raise ConfigError(f"training.device: expected auto, cpu, cuda or cuda:N, got {name!r}")
-    if device.type == "cpu":
-        return torch.device("cpu")
-    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    index = device.index or 0
-    if index >= count:
-        raise ConfigError(f"training.device: expected one of {count} CUDA devices, got {name!r}")
-    return torch.device("cuda", index)
+LogBoth = Callable[..., None]
 
 
-def why_not_compiled(device: torch.device) -> str:
-    """Why kernels cannot be compiled for ``device``, in one line; empty if a trial of it worked.
-
-    It takes Triton, a C compiler and Python's headers, and nothing tells beforehand.
-    """
-    try:
-        if device.type == "cuda":
-            from keisei.core.fused import try_kernel
-
-            try_kernel(device)
-        else:
-            torch.compile(lambda x: x * 2 + 1)(torch.ones(8, device=device))
-    except Exception as error:
-        lines = [line for line in str(error).splitlines() if line.strip()]
-        return f"{type(error).__name__}: {lines[0] if lines else ''}"
-    return ""
-
-
-def find_checkpoint(resume: str, config: AppConfig) -> Path:
-    """The checkpoint folder that ``--resume`` names.
-
-    It may be that folder, a file in it, a run's folder (its newest checkpoint), or ``latest``.
-    """
-    if resume == "latest":
-        return find_latest(Path(config.logging.run_root), config.logging.run_name)
-    path = Path(resume)
-    if (path / CHECKPOINT_FOLDER).is_dir():
-        return find_latest(path.parent, path.name)
-    return path.parent if path.is_file() else path
-
-
-def read_start_positions(path: str) -> list[str]:
-    """SFENs, one a line; blank lines and lines that begin with ``#`` do not count."""
-    setting = f"env.start_positions: {path}"
-    try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{setting}: cannot be read: {error}") from error
-    sfens = []
-    for number, line in enumerate(lines, start=1):
-        sfen = line.strip()
-        if not sfen or sfen.startswith("#"):
-            continue
-        try:
-            outcome = Position.from_sfen(sfen).outcome()
-        except ValueError as error:
-            raise ConfigError(f"{setting}: line {number}: {error}") from error
-        if outcome is not None:
-            raise ConfigError(
-                f"{setting}: line {number}: expected a game that goes on, got one that is over "
-                f"({outcome.ending}): {sfen}"
-            )
-        sfens.append(sfen)
-    if not sfens:
-        raise ConfigError(f"{setting}: expected SFENs, one a line, got none")
-    return sfens
-
-
-class Trainer:
+class Trainer(CompatibilityMixin):
     """One run, from the start or from a checkpoint.
 
-    ``args.resume`` is a checkpoint folder, ``latest``, or None (also if ``args`` has no such name).
-    Public attributes: ``config`` (resolved), ``device``, ``model``, ``agent``, ``env``,
-    ``experience_buffer``, ``state``, ``run_name``, ``run_artifact_dir``, ``model_dir``,
-    ``log_file_path``, ``resumed_from_checkpoint``.
+    ``config`` is the configuration as given, ``resolved_config`` the same with nothing ``auto``,
+    which the managers go by. ``args.resume`` is a checkpoint folder, a run's folder, ``latest``, or
+    None (also if ``args`` has no such name); ``resume_point`` is what was found there, if it was
+    loaded already. ``console`` is where the run is shown, ``ranks`` the processes that share it.
 
-    Raises ConfigError or CheckpointError before anything is written.
+    Whatever can be refused is refused by the constructor before a file or folder is made: it raises
+    ConfigError or CheckpointError.
     """
 
-    def __init__(self, config: AppConfig, args: Any = None, console: Console | None = None) -> None:
+    def __init__(
+        self,
+        config: AppConfig,
+        args: Any = None,
+        console: Console | None = None,
+        *,
+        ranks: Ranks = SINGLE,
+        resume_point: ResumePoint | None = None,
+    ) -> None:
+        self._initialized = False
+        self.config = config
         self.args = args
-        self.device = find_device(config.training.device)
+        self.ranks = ranks
         self._warnings: list[str] = []  # said once there is a log
-        compile_network = self.device.type == "cuda"
-        if config.training.compile == "auto" and compile_network:
-            reason = why_not_compiled(self.device)
-            if reason:
-                compile_network = False
-                self._warnings.append(f"the network is not fused: {reason}")
-        self.config = resolve(
-            config,
-            device=str(self.device),
-            compile_network=compile_network,
+        self._resume_point = resume_point or load_resume_point(
+            getattr(args, "resume", None), config, ranks
         )
-        check_wandb(self.config)
-        self._console = console or Console()
-        self.state = TrainState()
-        resume = getattr(args, "resume", None)
-        restored = None
-        self._checkpoint = None
-        if resume is not None:
-            self._checkpoint = find_checkpoint(resume, self.config)
-            restored = load_checkpoint(self._checkpoint)
-            self._check_fits(restored[0])
-        self.resumed_from_checkpoint = restored is not None
+        self.resolved_config, self.device = self._settle()
 
-        training, games = self.config.training, self.config.env
-        torch.manual_seed(training.seed)
-        self.model = build_network(self.config.model)
-        self.model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.agent = PPOAgent(self.model, training, self.device)
-        self.env = ShogiVectorEnv(
-            _settled(games.num_games),
-            self.device,
-            max_plies=games.max_plies,
-            seed=training.seed,
-            # The actions are drawn from the legal mask; the rollout asks once for errors.
-            check_actions=False,
+        self.session_manager = SessionManager(
+            self.resolved_config, args, resume_point=self._resume_point, ranks=ranks
         )
-        if games.start_positions is not None:
-            self.env.reset(read_start_positions(games.start_positions))
-        self.experience_buffer = ExperienceBuffer(
-            _settled(training.rollout_length), self.env.num_envs, self.device
-        )
-        self._collector = Collector(self.env, self.agent, self.experience_buffer)
-        self._shuffle = torch.Generator(self.device).manual_seed(training.seed)
-        if restored is not None:
-            self._restore(*restored)
+        self.run_name: str = self.session_manager.run_name
+        self.run_artifact_dir = str(self.session_manager.run_artifact_dir)
+        self.model_dir = str(self.session_manager.model_dir)
+        self.log_file_path = str(self.session_manager.log_file_path)
+        self.eval_log_file_path = str(self.session_manager.eval_log_file_path)
+        self.log_both: LogBoth | None = self.session_manager.log_both
 
-        self.run_artifact_dir = self._choose_run_dir(restored[0] if restored else None)
-        self.run_name = self.run_artifact_dir.name
-        self.model_dir = self.run_artifact_dir / CHECKPOINT_FOLDER
-        self.log_file_path = self.run_artifact_dir / LOG_FILE
-        self._saved_step = self.state.step if restored else -1
+        self._initialize_managers(console)
+
+        self.resumed_from_checkpoint = False
+        self._initialize_components()
+
+        self.session_manager.setup_directories()
+        self._initialized = True
+
+    def _settle(self) -> tuple[AppConfig, torch.device]:
+        """The configuration with nothing left open; what may not change on resume is refused."""
+        config, point = self.config, self._resume_point
+        if point is not None:
+            config = as_in_checkpoint(config, point.model.config)
+        settled = settle(config, self.ranks)
+        self._warnings += settled.warnings
+        if point is not None:
+            changes = config_changes(settled.config, point.model.config, point.directory)
+            self._warnings += [f"changed since the checkpoint: {change}" for change in changes]
+        return settled.config, settled.device
+
+    def _initialize_managers(self, console: Console | None) -> None:
+        config, log_file_path, ranks = self.resolved_config, self.log_file_path, self.ranks
+        self.display_manager = DisplayManager(config, log_file_path, console=console)
+        self.rich_console: Console = self.display_manager.rich_console
+        self.rich_log_messages: MessagePanel = self.display_manager.rich_log_messages
+        self.logger = TrainingLogger(
+            Path(log_file_path),
+            self.rich_console,
+            config.logging.log_level,
+            extra=[self.rich_log_messages],
+        )
+        managers = self._together(
+            {
+                "model_manager": lambda: ModelManager(
+                    config, self.args, self.device, self.logger, ranks=ranks
+                ),
+                "env_manager": lambda: EnvManager(config, self.logger),
+                "metrics_manager": MetricsManager,
+                "callback_manager": lambda: CallbackManager(
+                    config, self.model_dir, is_main=ranks.is_main, ranks=ranks.world_size
+                ),
+                "setup_manager": lambda: SetupManager(config, self.device, ranks=ranks),
+            }
+        )
+        self.model_manager: ModelManager = managers["model_manager"]
+        self.env_manager: EnvManager = managers["env_manager"]
+        self.metrics_manager: MetricsManager = managers["metrics_manager"]
+        self.callback_manager: CallbackManager = managers["callback_manager"]
+        self.setup_manager: SetupManager = managers["setup_manager"]
+
+    def _initialize_components(self) -> None:
+        """Builds games, network, learner and rollout store, and resumes if that was asked for."""
+        setup = self.setup_manager
+        parts = self._together(
+            {
+                "env_manager": lambda: setup.setup_game_components(self.env_manager),
+                "setup_manager": setup.setup_training_components,
+            }
+        )
+        self.game: ShogiVectorEnv
+        self.policy_output_mapper: PolicyOutputMapper
+        self.action_space_size: int
+        self.obs_space_shape: tuple[int, int, int]
+        (
+            self.game,
+            self.policy_output_mapper,
+            self.action_space_size,
+            self.obs_space_shape,
+        ) = parts["env_manager"]
+        self.model: ActorCriticProtocol
+        self.agent: PPOAgent
+        self.experience_buffer: ExperienceBuffer
+        self.model, self.agent, self.experience_buffer = parts["setup_manager"]
+        self.step_manager = StepManager(
+            self.game, self.agent, self.experience_buffer, seed=self.resolved_config.training.seed
+        )
+        self.model_manager.attach(self._capture, directory=self.session_manager.model_dir)
+        if self._resume_point is not None:
+            self.model_manager.take_over(self._resume_point)
+        self.training_loop_manager = TrainingLoopManager(
+            self.resolved_config.training,
+            steps=self.step_manager,
+            learner=self.agent,
+            metrics=self.metrics_manager,
+            display=self.display_manager,
+            callbacks=self.callback_manager,
+            write=self.session_manager.write_metrics,
+            after_update=self._save_if_due,
+        )
+        self._handle_checkpoint_resume()
+
+    def _together(self, parts: dict[str, Callable[[], Any]]) -> dict[str, Any]:
+        prepare: Callable[[], None] = lambda: None  # noqa: E731
+        if self.device.type == "cuda":  # the current device is a thread's own
+            prepare = functools.partial(torch.cuda.set_device, self.device)
+        return set_up_together(parts, prepare)
+
+    def _capture(self) -> Snapshot:
+        return capture_run(
+            self.agent, self.game, self.step_manager.shuffle, self.metrics_manager.state
+        )
 
     @property
-    def total_timesteps(self) -> int:
-        """Plies after which the run is done."""
-        return _settled(self.config.training.total_timesteps)
+    def is_train_wandb_active(self) -> bool:
+        """Whether figures reach Weights & Biases."""
+        return self.session_manager.is_wandb_active
+
+    @property
+    def trainer_state(self) -> TrainerState:
+        """What this trainer has reached."""
+        return {
+            "initialization_complete": self._initialized,
+            "model_ready": hasattr(self, "model"),
+            "agent_ready": hasattr(self, "agent"),
+            "session_active": self.session_manager.is_active,
+            "training_active": self.training_loop_manager.is_running,
+            "wandb_active": self.is_train_wandb_active,
+            "resumed_from_checkpoint": self.resumed_from_checkpoint,
+        }
 
     def run_training_loop(self) -> bool:
         """Trains until ``total_timesteps`` plies are played, or until a signal asks to stop.
 
         SIGINT and SIGTERM let the iteration end and be saved; a second one raises
-        KeyboardInterrupt at once. Returns whether the run is done.
+        KeyboardInterrupt at once. Any other failure is logged and raised. In each case the run is
+        finalized. Returns whether it is complete.
         """
-        self.model_dir.mkdir(parents=True, exist_ok=True)
-        for unpublished in self.model_dir.glob(".*.tmp"):  # of a run that was killed while saving
-            shutil.rmtree(unpublished)
-        with replacing(self.run_artifact_dir / CONFIG_FILE) as temporary:
-            temporary.write_text(self.config.model_dump_json(indent=1) + "\n")
-        state, total = self.state, self.total_timesteps
-        with contextlib.ExitStack() as stack:
-            stack.enter_context(
-                TrainingLogger(self.log_file_path, self._console, self.config.logging.log_level)
-            )
-            writer = stack.enter_context(
-                MetricsWriter(
-                    self.run_artifact_dir, self.config, iteration=state.iteration, step=state.step
-                )
-            )
-            stop = stack.enter_context(StopRequest())
-            self._log_run_info()
-            display = stack.enter_context(ProgressDisplay(self._console, self._title(), total))
+        log_both = self.session_manager.log_both
+        failure: BaseException | None = None
+        self.session_manager.setup_directories()
+        with self.logger, StopRequest() as stop:
             try:
-                self._train(display, writer, stop)
-            except Exception:
-                _log.exception("training failed in iteration %d", state.iteration + 1)
+                self.session_manager.start(self.metrics_manager.state)
+                self.session_manager.log_session_start()
+                self._log_run_info(log_both)
+                self._initialize_game_state(log_both)
+                self.display_manager.start()
+                self.training_loop_manager.tell(Event.START)
+                return self.training_loop_manager.run(lambda: stop.requested)
+            except BaseException as error:
+                failure = error
+                self._report_failure(error)
                 raise
-        return state.step >= total
+            finally:
+                self._finalize_after(failure, log_both)
 
-    def _train(self, display: ProgressDisplay, writer: MetricsWriter, stop: StopRequest) -> None:
-        state, total = self.state, self.total_timesteps
-        interval = _settled(self.config.logging.checkpoint_interval)
-        # The first figures come at once, uncompiled; the second iteration compiles, and what it ran
-        # is recorded in the third. The pace is that of the iterations after those that warm up.
-        compiling = state.iteration + 1 if self.config.training.compile else -1
-        warm_up = state.iteration + (3 if self.config.training.compile else 2)
-        mark = state.step, state.seconds
-        while state.step < total and not stop.requested:
-            if state.iteration == compiling:
-                self.agent.compile_network()
-            metrics = self._iterate(display)
-            writer.write(state.iteration, state.step, metrics)
-            if state.iteration <= warm_up:
-                mark = state.step, state.seconds
-                pace = metrics["speed.positions_per_second"]
-            else:
-                pace = (state.step - mark[0]) / (state.seconds - mark[1])
-            left = max(0, total - state.step) / pace if pace else float("inf")
-            display.update(state.step, state.seconds, left, metrics)
-            if state.step - max(self._saved_step, 0) >= interval:
-                self._save(display)
-        if state.iteration and self._saved_step != state.step:
-            self._save(display)
-
-    def _iterate(self, display: ProgressDisplay) -> dict[str, float]:
-        """One rollout and the learning from it; returns its figures."""
-        config, state, buffer = self.config.training, self.state, self.experience_buffer
-        learning_rate = config.learning_rate
-        if config.lr_schedule == "linear":
-            learning_rate *= max(0.0, 1.0 - state.step / self.total_timesteps)
-        self.agent.set_learning_rate(learning_rate)
-
-        start = time.perf_counter()
-        length = buffer.rollout_length
-        display.phase("collecting")
-        self._collector.start(lambda ply: display.phase(f"collecting {ply}/{length}"))
-        self.env.raise_errors()
-        counts = rollout_counts(buffer)
-        collected = time.perf_counter()
-        display.phase("learning")
-        learned = self.agent.learn(buffer, self._shuffle)
-        values = rollout_values(buffer)
-        end = time.perf_counter()
-
-        state.iteration += 1
-        state.step += counts["plies"]
-        state.seconds += end - start
-        state.count(counts)
-        games = counts["games"]
-        return {
-            "speed.positions_per_second": counts["plies"] / (end - start),
-            "speed.games_per_second": games / (end - start),
-            "speed.collect_seconds": collected - start,
-            "speed.learn_seconds": end - collected,
-            "speed.total_seconds": state.seconds,
-            **{f"learn.{name}": value for name, value in (learned | values).items()},
-            "learn.learning_rate": learning_rate,
-            **{f"games.{name}": float(count) for name, count in counts.items()},
-            "games.mean_plies": counts["game_plies"] / games if games else 0.0,
-        }
-
-    def _save(self, display: ProgressDisplay) -> None:
-        """Publishes a checkpoint of this moment and removes the oldest ones."""
-        display.phase("saving")
-        directory = self.model_dir / checkpoint_name(self.state.step)
-        tensors: dict[str, Tensor] = dict(self.agent.optimizer_tensors())
-        tensors |= {f"env.{name}": tensor for name, tensor in self.env.state_dict().items()}
-        tensors["shuffle"] = self._shuffle.get_state()
-        save_checkpoint(
-            directory,
-            network=self.model,
-            config=self.config,
-            step=self.state.step,
-            state=TrainingState(tensors=tensors, values=self.state.to_json()),
+    def _report_failure(self, error: BaseException) -> None:
+        iteration = self.metrics_manager.state.iteration + 1
+        if isinstance(error, KeyboardInterrupt):
+            _log.warning("training was interrupted in iteration %d", iteration)
+            return
+        _log.error("training failed in iteration %d", iteration, exc_info=error)
+        self.training_loop_manager.tell(
+            Event.EXCEPTION,
+            type=type(error).__name__,
+            message=str(error),
+            traceback="".join(traceback.format_exception(error)),
         )
-        self._saved_step = self.state.step
-        _log.info("saved %s", directory)
-        keep = self.config.logging.keep_checkpoints
-        for old in list_checkpoints(self.model_dir)[:-keep] if keep else []:
-            shutil.rmtree(old)
 
-    def _restore(self, model: LoadedModel, saved: TrainingState) -> None:
-        """Takes everything a checkpoint holds: weights, optimiser, games, shuffling, counters."""
-        model.fill(self.model)
-        prefix = "env."
+    def _finalize_after(self, failure: BaseException | None, log_both: LogBoth) -> None:
         try:
-            self.agent.load_optimizer_tensors(dict(saved.tensors))
-            self.env.load_state_dict(
-                {
-                    name.removeprefix(prefix): tensor
-                    for name, tensor in saved.tensors.items()
-                    if name.startswith(prefix)
-                }
-            )
-            if self._shuffle.get_state().shape == saved.tensors["shuffle"].shape:
-                self._shuffle.set_state(saved.tensors["shuffle"])
-            else:
-                self._warnings.append(
-                    "the checkpoint comes from another kind of device: shuffling restarts"
-                )
-            self.state = TrainState.from_json(dict(saved.values))
-        except (KeyError, RuntimeError, TypeError, ValueError) as error:
-            raise CheckpointError(f"{self._checkpoint}: training state: {error}") from error
+            self._finalize_training(log_both, failure)
+        except Exception:
+            if failure is None:
+                raise
+            _log.exception("after that, the run could not be finalized")
 
-    def _check_fits(self, model: LoadedModel) -> None:
-        for section, keys in (
-            ("model", type(self.config.model).model_fields),
-            ("training", ("seed",)),  # games and shuffling go on from the checkpoint
-            ("env", ("num_games", "max_plies", "start_positions")),
-        ):
-            ours, theirs = getattr(self.config, section), getattr(model.config, section)
-            for key in keys:
-                if getattr(ours, key) != getattr(theirs, key):
-                    raise ConfigError(
-                        f"{section}.{key}: expected {getattr(theirs, key)!r} as in the checkpoint "
-                        f"{self._checkpoint}, got {getattr(ours, key)!r}"
-                    )
+    def _log_run_info(self, log_both: LogBoth) -> None:
+        """Says what is trained, on what, and where the run stands."""
+        self.setup_manager.log_run_info(
+            log_both,
+            agent=self.agent,
+            game=self.game,
+            resumed_from=self._resume_point.directory if self._resume_point else None,
+            progress=self.metrics_manager.state,
+            warnings=self._warnings,
+        )
 
-    def _choose_run_dir(self, restored: LoadedModel | None) -> Path:
-        """The folder of this run.
+    def _initialize_game_state(self, log_both: LogBoth) -> EpisodeState:
+        """Where the games stand as training begins; those of a resumed run are in flight.
 
-        A run that is resumed from its newest checkpoint goes on in its folder; from an older one,
-        or from a checkpoint that lies elsewhere, it is a new run.
+        A failure is said through ``log_both`` and raised as RuntimeError.
         """
-        root, name = Path(self.config.logging.run_root), self.config.logging.run_name
-        if restored is not None and self._checkpoint is not None:
-            checkpoint = self._checkpoint.resolve()
-            run = checkpoint.parent.parent
-            in_run = checkpoint.parent.name == CHECKPOINT_FOLDER and (run / CONFIG_FILE).is_file()
-            if name == restored.config.logging.run_name or (in_run and name == run.name):
-                if in_run and list_checkpoints(checkpoint.parent)[-1:] == [checkpoint]:
-                    return run
-                name = f"{run.name if in_run else 'resumed'}-from-{self.state.step}"
-        elif name is not None and list_checkpoints(root / name / CHECKPOINT_FOLDER):
-            raise ConfigError(
-                f"logging.run_name: expected a new run, got {name!r}, which has checkpoints in "
-                f"{root}; resume it with --resume latest or take another name"
-            )
-        base = name or time.strftime("%Y%m%d-%H%M%S", time.gmtime())
-        candidate, number = root / base, 2
-        while candidate.exists() and (
-            name is None or list_checkpoints(candidate / CHECKPOINT_FOLDER)
-        ):
-            candidate, number = root / f"{base}-{number}", number + 1
-        return candidate
+        try:
+            return self.env_manager.initialize_game_state()
+        except (RuntimeError, ValueError, OSError) as error:
+            text = f"the games cannot begin: {error}"
+            log_both(text, log_level="error")
+            raise RuntimeError(text) from error
 
-    def _title(self) -> str:
-        model = self.config.model
-        return f"{self.run_name}: {model.tower_depth}x{model.tower_width} on {self.device}"
+    def _perform_ppo_update(
+        self, current_obs_np: NDArray[np.float32], log_both: LogBoth
+    ) -> dict[str, float]:
+        """Learns from the rollout in the buffer, clears it, says and returns the figures.
 
-    def _log_run_info(self) -> None:
-        training, model = self.config.training, self.config.model
-        weights = sum(p.numel() for p in self.model.parameters())
-        name = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "cpu"
-        _log.info("run folder: %s", self.run_artifact_dir)
-        _log.info(
-            "network: %s, %s blocks of %s channels, %s weights; %s on %s",
-            model.type,
-            model.tower_depth,
-            model.tower_width,
-            f"{weights:,}",
-            training.precision,
-            name,
+        ``current_obs_np``: planes [N, 121, 9, 9] of the positions after the rollout, whose values
+        the advantages take. Raises ValueError for another shape, RuntimeError unless the buffer is
+        full.
+        """
+        values = self.step_manager.estimate_values(current_obs_np)
+        figures = self.step_manager.learn(values)
+        data = {f"learn.{name}": value for name, value in figures.items()}
+        log_both(
+            self.metrics_manager.format_ppo_metrics(figures), also_to_wandb=True, wandb_data=data
         )
-        _log.info(
-            "each iteration: %s games x %s plies, then %s passes in batches of %s",
-            f"{self.env.num_envs:,}",
-            training.rollout_length,
-            training.ppo_epochs,
-            f"{self.agent.batch_size:,}",
+        return figures
+
+    def _save_if_due(self) -> None:
+        interval = self.resolved_config.logging.checkpoint_interval
+        assert isinstance(interval, int)
+        self.model_manager.raise_failure()
+        if self.metrics_manager.state.step - max(self.model_manager.saved_step, 0) >= interval:
+            self.display_manager.phase("saving")
+            self.model_manager.save_checkpoint()
+
+    def _finalize_training(self, log_both: LogBoth, failure: BaseException | None = None) -> None:
+        """Saves what is to be saved and closes everything; what fails on the way is raised at last.
+
+        The final checkpoint is saved whether the run is complete or not, unless it failed inside of
+        an iteration: the games are then ahead of the weights, and the last checkpoint that was
+        published is where the run goes on.
+        """
+        loop = self.training_loop_manager
+        step = f"{self.metrics_manager.state.step:,} of {loop.total_timesteps:,} plies"
+        log_both(
+            f"training is complete: {step}" if loop.is_complete else f"training has stopped: {step}"
         )
-        if self.resumed_from_checkpoint:
-            _log.info(
-                "resumed from %s: %s plies, %s of training",
-                self._checkpoint,
-                f"{self.state.step:,}",
-                format_seconds(self.state.seconds),
-            )
-        for warning in self._warnings:
-            _log.warning("%s", warning)
-        if training.compile:
-            _log.info("kernels are compiled in the second iteration, which takes some seconds")
+        done = loop.is_complete and failure is None
+        steps: list[Callable[[], object]] = []
+        if not isinstance(failure, CheckpointWriteError):
+            if done:
+                steps.append(self.model_manager.save_final_model)
+            steps.append(functools.partial(self._save_final_checkpoint, log_both))
+        steps.append(self.model_manager.close)
+        steps.append(functools.partial(loop.tell, Event.FINISH, done=done))
+        steps.append(self.session_manager.finalize_session)
+        steps.append(self.display_manager.finalize_display)
+        errors = []
+        for part in steps:
+            try:
+                part()
+            except Exception as error:
+                errors.append(error)
+        if errors:
+            for later in errors[1:]:
+                errors[0].add_note(f"and then: {later}")
+            raise errors[0]
 
+    def _save_final_checkpoint(self, log_both: LogBoth) -> None:
+        models, state = self.model_manager, self.metrics_manager.state
+        if models.saved_step == state.step:
+            return
+        if self.training_loop_manager.in_iteration:
+            log_both("no checkpoint of the middle of an iteration is saved")
+            return
+        self.display_manager.phase("saving")
+        models.save_checkpoint(wait=True)
 
-def _settled(value: int | str) -> int:
-    if isinstance(value, str):
-        raise TypeError(f"expected a resolved configuration, got {value!r}")
-    return value
+    def _handle_checkpoint_resume(self) -> bool:
+        """Puts every part where the checkpoint of ``args.resume`` left it, if there is one."""
+        self.resumed_from_checkpoint = self.setup_manager.handle_checkpoint_resume(
+            self._resume_point,
+            agent=self.agent,
+            game=self.game,
+            shuffle=self.step_manager.shuffle,
+            take_progress=self.metrics_manager.take_progress,
+            warn=self._warnings.append,
+        )
+        return self.resumed_from_checkpoint

@@ -1,29 +1,18 @@
-"""The figures of a run: TensorBoard events and JSON lines; Weights & Biases may mirror them."""
+"""The figures of a run: TensorBoard events and JSON lines."""
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from torch.utils.tensorboard import SummaryWriter
 
-from keisei.config_schema import AppConfig, ConfigError
 from keisei.utils.files import replacing
 
 METRICS_FILE = "metrics.jsonl"
 TENSORBOARD_FOLDER = "tensorboard"
-
-
-def check_wandb(config: AppConfig) -> None:
-    """Raises ConfigError if Weights & Biases is asked for and its package is not installed."""
-    if config.logging.wandb_enabled and importlib.util.find_spec("wandb") is None:
-        raise ConfigError(
-            "logging.wandb_enabled: expected the package wandb to be installed "
-            "(pip install 'keisei[wandb]'), got true without it"
-        )
 
 
 def _forget_after(path: Path, iteration: int) -> None:
@@ -49,23 +38,12 @@ class MetricsWriter:
     after its last checkpoint, are dropped.
     """
 
-    def __init__(self, run_dir: Path, config: AppConfig, *, iteration: int, step: int) -> None:
-        check_wandb(config)
+    def __init__(self, run_dir: Path, *, iteration: int, step: int) -> None:
         path = run_dir / METRICS_FILE
         if path.exists():
             _forget_after(path, iteration)
         self._file = path.open("a", encoding="utf-8")
         self._tensorboard = SummaryWriter(str(run_dir / TENSORBOARD_FOLDER), purge_step=step + 1)
-        self._wandb: Any = None
-        if config.logging.wandb_enabled:
-            import wandb
-
-            self._wandb = wandb.init(
-                project=config.logging.wandb_project,
-                name=run_dir.name,
-                dir=str(run_dir),
-                config=config.model_dump(mode="json"),
-            )
 
     def write(self, iteration: int, step: int, metrics: dict[str, float]) -> None:
         """Writes the figures of one iteration, which ended after ``step`` plies in all."""
@@ -74,15 +52,11 @@ class MetricsWriter:
         self._file.flush()
         for name, value in metrics.items():
             self._tensorboard.add_scalar(name.replace(".", "/"), value, step)
-        if self._wandb is not None:
-            self._wandb.log(metrics, step=step)
 
     def close(self) -> None:
         """Flushes and closes everything."""
         self._file.close()
         self._tensorboard.close()
-        if self._wandb is not None:
-            self._wandb.finish()
 
     def __enter__(self) -> Self:
         return self

@@ -25,10 +25,10 @@ import torch
 import keisei
 from keisei.config_schema import AppConfig
 from keisei.utils.files import replacing
+from keisei.utils.masking import MASK, secrets_of
 
 RUN_FILE = "run.json"
 FORMAT_VERSION = 1
-_SECRET = re.compile(r"(^|_)(KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?)(_|$)", re.IGNORECASE)
 _DRIVER_FILES = ("/sys/module/nvidia/version", "/proc/driver/nvidia/version")
 _GIT_SECONDS = 10
 
@@ -92,16 +92,10 @@ def write_run_record(
     return path
 
 
-def secrets_of(environment: Mapping[str, str]) -> list[str]:
-    """The values of variables whose names say that they are secret, longest first."""
-    found = {value for name, value in environment.items() if _SECRET.search(name)}
-    return sorted((value for value in found if len(value) >= 8), key=len, reverse=True)
-
-
 def _blank(value: Any, secrets: Sequence[str]) -> Any:
     if isinstance(value, str):
         for secret in secrets:
-            value = value.replace(secret, "***")
+            value = value.replace(secret, MASK)
         return value
     if isinstance(value, Mapping):
         return {key: _blank(item, secrets) for key, item in value.items()}

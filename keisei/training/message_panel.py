@@ -1,0 +1,41 @@
+"""The last messages of a run, as a panel."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Iterator
+
+from rich.console import Group
+from rich.panel import Panel
+from rich.text import Text
+
+from keisei.utils.masking import MaskingFormatter
+
+
+class MessagePanel(logging.Handler):
+    """Keeps the last ``limit`` messages that were logged; rich draws it as a panel."""
+
+    def __init__(self, limit: int = 1000) -> None:
+        super().__init__()
+        self.setFormatter(MaskingFormatter("%(asctime)s %(message)s", "%H:%M:%S"))
+        self._lines: deque[str] = deque(maxlen=limit)
+        self.dropped = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keeps one message, as ``logging`` calls it."""
+        if len(self._lines) == self._lines.maxlen:
+            self.dropped += 1
+        self._lines.append(self.format(record))
+
+    def __len__(self) -> int:
+        return len(self._lines)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(tuple(self._lines))
+
+    def __rich__(self) -> Panel:
+        lines = [Text(line) for line in self]
+        if self.dropped:
+            lines.insert(0, Text(f"({self.dropped:,} earlier messages)", style="dim"))
+        return Panel(Group(*lines), title="messages", title_align="left")

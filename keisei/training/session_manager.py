@@ -1,0 +1,197 @@
+"""One session of a run: its folder, its log of figures, its mirror at Weights & Biases."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from keisei.config_schema import AppConfig, ConfigError
+from keisei.core.model_file import CHECKPOINT_FOLDER, list_checkpoints
+from keisei.core.ranks import SINGLE, Ranks
+from keisei.training.resume import ResumePoint, load_resume_point
+from keisei.training.train_state import TrainState
+from keisei.utils.files import replacing
+from keisei.utils.metrics_writer import MetricsWriter
+from keisei.utils.provenance import run_record, write_run_record
+from keisei.utils.safe_paths import check_inside, check_name, make_folder
+from keisei.utils.wandb_mirror import WandbMirror
+
+CONFIG_FILE = "config.json"
+LOG_FILE = "train.log"
+EVALUATION_LOG_FILE = "evaluation.log"
+
+_log = logging.getLogger(__name__)
+
+
+class SessionManager:
+    """Settles where a run writes and keeps its figures from start to end.
+
+    ``config`` is resolved; ``args.resume`` (if there is one) is a checkpoint folder, a run's folder
+    or ``latest``, and ``resume_point`` what was found there, if that was loaded already.
+    Constructing it writes nothing. Raises ConfigError for a name that is taken or would leave
+    ``run_root``, CheckpointError for a checkpoint that cannot be used.
+    """
+
+    def __init__(
+        self,
+        config: AppConfig,
+        args: Any,
+        *,
+        resume_point: ResumePoint | None = None,
+        ranks: Ranks = SINGLE,
+    ) -> None:
+        self._config = config
+        self._ranks = ranks
+        self._root = Path(config.logging.run_root)
+        point = resume_point or load_resume_point(getattr(args, "resume", None), config, ranks)
+        try:
+            if config.logging.run_name is not None:
+                check_name(config.logging.run_name, "logging.run_name")
+            run = self._choose_run_dir(point)
+            if run.parent == self._root:
+                check_inside(run, self._root, "run folder")
+            check_inside(run / CHECKPOINT_FOLDER, run, "checkpoints")
+        except ConfigError:
+            raise
+        except ValueError as error:
+            raise ConfigError(str(error)) from error
+        self._resumed_from = None if point is None else point.directory
+        self.run_artifact_dir = run
+        self.run_name = run.name
+        self.model_dir = run / CHECKPOINT_FOLDER
+        self.log_file_path = run / LOG_FILE
+        self.eval_log_file_path = run / EVALUATION_LOG_FILE
+        self._writer: MetricsWriter | None = None
+        self._mirror: WandbMirror | None = None
+        self._step: Callable[[], int] = lambda: 0
+        self._started_at: float | None = None
+
+    @property
+    def is_active(self) -> bool:
+        """Whether the session has started and not ended."""
+        return self._writer is not None
+
+    @property
+    def is_wandb_active(self) -> bool:
+        """Whether figures reach Weights & Biases now."""
+        return self._mirror is not None and self._mirror.active
+
+    def setup_directories(self) -> None:
+        """Makes the run's folders; what is there already stays.
+
+        Raises OSError where that is not allowed.
+        """
+        make_folder(self.model_dir)
+
+    def start(self, progress: TrainState) -> None:
+        """Opens the figures where ``progress`` stands; stores what the run is started with."""
+        if self.is_active:
+            return
+        self.setup_directories()
+        with replacing(self.run_artifact_dir / CONFIG_FILE) as temporary:
+            temporary.write_text(self._config.model_dump_json(indent=1) + "\n")
+        record = run_record(
+            self._config,
+            device=torch.device(self._config.training.device),
+            ranks=self._ranks.world_size,
+            resumed_from=self._resumed_from,
+        )
+        write_run_record(self.run_artifact_dir, record)
+        self._writer = MetricsWriter(
+            self.run_artifact_dir, iteration=progress.iteration, step=progress.step
+        )
+        self._mirror = WandbMirror(self._config, self.run_artifact_dir)
+        self._step = lambda: progress.step
+        self._started_at = time.monotonic()
+
+    def write_metrics(self, iteration: int, step: int, metrics: Mapping[str, float]) -> None:
+        """Writes one iteration's figures everywhere; RuntimeError before ``start``."""
+        if self._writer is None or self._mirror is None:
+            raise RuntimeError("SessionManager.write_metrics: expected start() before")
+        self._writer.write(iteration, step, dict(metrics))
+        self._mirror.log(metrics, step)
+
+    def log_both(
+        self,
+        message: str,
+        also_to_wandb: bool = True,
+        wandb_data: Mapping[str, Any] | None = None,
+        log_level: str = "info",
+    ) -> None:
+        """Says a line in the log and, when that is active, at Weights & Biases.
+
+        ``wandb_data`` goes there with it. ``log_level`` is debug, info, warning or error.
+        """
+        number = logging.getLevelNamesMapping().get(log_level.upper())
+        if number is None:
+            raise ValueError(
+                f"log_level: expected debug, info, warning or error, got {log_level!r}"
+            )
+        _log.log(number, "%s", message)
+        if also_to_wandb and self._mirror is not None:
+            self._mirror.log({"message": message, **(wandb_data or {})}, self._step())
+
+    def log_session_start(self) -> None:
+        """Says which session this is."""
+        self.log_both(f"run folder: {self.run_artifact_dir}")
+
+    def get_session_summary(self) -> dict[str, Any]:
+        """Where the session writes and how long it has lasted, as plain values."""
+        lasted = 0.0 if self._started_at is None else time.monotonic() - self._started_at
+        return {
+            "run_name": self.run_name,
+            "run_artifact_dir": str(self.run_artifact_dir),
+            "model_dir": str(self.model_dir),
+            "log_file_path": str(self.log_file_path),
+            "eval_log_file_path": str(self.eval_log_file_path),
+            "is_wandb_active": self.is_wandb_active,
+            "seconds": lasted,
+        }
+
+    def finalize_session(self) -> None:
+        """Flushes and closes the figures and ends the run at Weights & Biases.
+
+        A second call, or one before ``start``, does nothing.
+        """
+        writer, self._writer = self._writer, None
+        mirror, self._mirror = self._mirror, None
+        try:
+            if writer is not None:
+                writer.close()
+        finally:
+            if mirror is not None:
+                mirror.close()
+
+    def _choose_run_dir(self, point: ResumePoint | None) -> Path:
+        """The folder of this run.
+
+        A run that is resumed from its newest checkpoint goes on in its folder; from an older one,
+        or from a checkpoint that lies elsewhere, it is a new run.
+        """
+        root, name = self._root, self._config.logging.run_name
+        if point is not None:
+            folder = point.directory.resolve().parent
+            run = folder.parent
+            in_run = folder.name == CHECKPOINT_FOLDER and (run / CONFIG_FILE).is_file()
+            if name == point.model.config.logging.run_name or (in_run and name == run.name):
+                if in_run and point.is_newest and point.directory.name.startswith("step-"):
+                    return run
+                step = point.model.manifest["step"]
+                name = f"{run.name if in_run else 'resumed'}-from-{step}"
+        elif name is not None and list_checkpoints(root / name / CHECKPOINT_FOLDER):
+            raise ConfigError(
+                f"logging.run_name: expected a new run, got {name!r}, which has checkpoints in "
+                f"{root}; resume it with --resume latest or take another name"
+            )
+        base = name or time.strftime("%Y%m%d-%H%M%S", time.gmtime())
+        candidate, number = root / base, 2
+        while candidate.exists() and (
+            name is None or list_checkpoints(candidate / CHECKPOINT_FOLDER)
+        ):
+            candidate, number = root / f"{base}-{number}", number + 1
+        return candidate

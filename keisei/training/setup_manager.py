@@ -1,0 +1,125 @@
+"""Builds what a run trains with, and puts it where a checkpoint left it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import torch
+
+from keisei.config_schema import AppConfig
+from keisei.core.actor_critic_protocol import ActorCriticProtocol
+from keisei.core.experience_buffer import ExperienceBuffer
+from keisei.core.network import build_network
+from keisei.core.ppo_agent import PPOAgent
+from keisei.core.ranks import SINGLE, Ranks
+from keisei.envs import ShogiVectorEnv
+from keisei.envs.policy_output_mapper import PolicyOutputMapper
+from keisei.training.display import format_seconds
+from keisei.training.resume import ResumePoint
+from keisei.training.run_state import restore_run
+from keisei.training.train_state import TrainState
+
+
+class Games(Protocol):
+    """What builds the games."""
+
+    @property
+    def action_space_size(self) -> int: ...  # noqa: D102
+    @property
+    def obs_space_shape(self) -> tuple[int, int, int]: ...  # noqa: D102
+    def setup_game_components(self) -> tuple[ShogiVectorEnv, PolicyOutputMapper]: ...  # noqa: D102
+
+
+class SetupManager:
+    """Builds components for ``config`` (resolved) on ``device``; keeps none of them."""
+
+    def __init__(self, config: AppConfig, device: torch.device, *, ranks: Ranks = SINGLE) -> None:
+        self._config = config
+        self._device = device
+        self._ranks = ranks
+
+    def setup_game_components(
+        self, games: Games
+    ) -> tuple[ShogiVectorEnv, PolicyOutputMapper, int, tuple[int, int, int]]:
+        """The games, the mapper, how many labels there are, and the shape of one observation."""
+        game, mapper = games.setup_game_components()
+        return game, mapper, games.action_space_size, games.obs_space_shape
+
+    def setup_training_components(
+        self,
+    ) -> tuple[ActorCriticProtocol, PPOAgent, ExperienceBuffer]:
+        """The network with weights drawn from the seed, its learner, and the rollout store."""
+        training, games = self._config.training, self._config.env.num_games
+        if isinstance(training.rollout_length, str) or isinstance(games, str):
+            raise TypeError("SetupManager: expected a resolved configuration")
+        torch.manual_seed(training.seed)
+        model = build_network(self._config.model)
+        model.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        agent = PPOAgent(model, training, self._device, self._ranks)
+        buffer = ExperienceBuffer(
+            training.rollout_length,
+            games // self._ranks.world_size,
+            self._device,
+            ranks=self._ranks,
+        )
+        return model, agent, buffer
+
+    def handle_checkpoint_resume(
+        self,
+        point: ResumePoint | None,
+        *,
+        agent: PPOAgent,
+        game: ShogiVectorEnv,
+        shuffle: torch.Generator,
+        take_progress: Callable[[TrainState], None],
+        warn: Callable[[str], None],
+    ) -> bool:
+        """Gives every part what a checkpoint held; returns whether there was one.
+
+        ``take_progress`` gets the counters, ``warn`` what a person should know. Raises
+        CheckpointError where something is missing or does not fit.
+        """
+        if point is None:
+            return False
+        for one in point.rejected:
+            warn(f"passed over: {one.reason}")
+        progress, warnings = restore_run(point.model, point.states[0], agent, game, shuffle)
+        take_progress(progress)
+        for warning in warnings:
+            warn(warning)
+        return True
+
+    def log_run_info(
+        self,
+        log_both: Callable[[str], object],
+        *,
+        agent: PPOAgent,
+        game: ShogiVectorEnv,
+        resumed_from: Path | None,
+        progress: TrainState,
+        warnings: Sequence[str] = (),
+    ) -> None:
+        """Says what is trained, on what, and where the run stands."""
+        training, model = self._config.training, self._config.model
+        weights = sum(parameter.numel() for _, parameter in agent.model.named_parameters())
+        device = self._device
+        name = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
+        log_both(
+            f"network: {model.type}, {model.tower_depth} blocks of {model.tower_width} channels, "
+            f"{weights:,} weights; {training.precision} on {name}"
+        )
+        log_both(
+            f"each iteration: {game.num_envs:,} games x {training.rollout_length} plies, "
+            f"then {training.ppo_epochs} passes in batches of {agent.batch_size:,}"
+        )
+        if resumed_from is not None:
+            log_both(
+                f"resumed from {resumed_from}: {progress.step:,} plies, "
+                f"{format_seconds(progress.seconds)} of training"
+            )
+        for warning in warnings:
+            log_both(f"warning: {warning}")
+        if training.compile:
+            log_both("kernels are compiled in the second iteration, which takes some seconds")

@@ -1,0 +1,96 @@
+"""One training step: play a rollout, learn from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from keisei import ops
+from keisei.core.experience_buffer import ExperienceBuffer
+from keisei.core.ppo_agent import PPOAgent
+from keisei.envs import ShogiVectorEnv
+from keisei.training.episode_state import EpisodeState
+from keisei.training.rollout import Collector, rollout_counts, rollout_values
+
+__all__ = ["EpisodeState", "StepManager"]
+
+_PLANES = (ops.FEATURE_PLANES, 9, 9)
+
+
+class StepManager:
+    """Plays rollouts with the games and learns from them; the order of rows is drawn here."""
+
+    def __init__(
+        self, game: ShogiVectorEnv, agent: PPOAgent, buffer: ExperienceBuffer, *, seed: int
+    ) -> None:
+        self._game = game
+        self._agent = agent
+        self._buffer = buffer
+        self._collector = Collector(game, agent, buffer)
+        self.shuffle = torch.Generator(agent.device).manual_seed(seed)
+
+    @property
+    def rollout_length(self) -> int:
+        """Plies per game in one rollout."""
+        return self._buffer.rollout_length
+
+    def play(self, on_ply: Callable[[int], None] = lambda _: None) -> dict[str, int]:
+        """Fills the buffer with one rollout and its advantages; returns ``rollout_counts``.
+
+        ``on_ply`` is told how many plies are done where they are started one by one. Raises
+        ValueError if an action was illegal.
+        """
+        self._collector.start(on_ply)
+        self._game.raise_errors()
+        return rollout_counts(self._buffer)
+
+    def learn(self, last_values: Tensor | None = None) -> dict[str, float]:
+        """Learns from the rollout in the buffer and clears it; returns the learner's figures.
+
+        ``last_values``, float [N], replaces the values that ``play`` took for the positions after
+        the rollout: advantages and returns are made anew with them. Raises RuntimeError unless
+        the buffer is full.
+        """
+        config = self._agent.config
+        if last_values is not None:
+            self._buffer.compute_advantages(
+                last_values,
+                gamma=config.gamma,
+                gae_lambda=config.gae_lambda,
+                normalize=config.normalize_advantages,
+            )
+        elif not self._buffer.full:
+            raise RuntimeError(
+                f"StepManager.learn: expected a rollout of {self._buffer.rollout_length} plies, "
+                f"got {len(self._buffer)}"
+            )
+        figures = self._agent.learn(self._buffer, self.shuffle)
+        figures |= rollout_values(self._buffer)
+        self._buffer.clear()
+        return figures
+
+    @torch.no_grad()
+    def estimate_values(self, planes: NDArray[np.float32]) -> Tensor:
+        """The network's values of positions: planes [N, 121, 9, 9] -> float32 [N] on the device.
+
+        One game's planes may come as [121, 9, 9]. Raises ValueError for another shape.
+        """
+        games = self._game.num_envs
+        given = np.asarray(planes)
+        if given.shape == _PLANES:
+            given = given[None]
+        if given.shape != (games, *_PLANES):
+            raise ValueError(
+                f"current_obs_np: expected planes {[games, *_PLANES]}, got {[*given.shape]}"
+            )
+        tensor = torch.from_numpy(np.ascontiguousarray(given, dtype=np.float32))
+        _, values = self._agent.model(tensor.to(self._agent.device))
+        return values
+
+    def state(self) -> EpisodeState:
+        """Where the games stand now."""
+        return EpisodeState.of(self._game)

@@ -1,0 +1,182 @@
+"""The loop: play, learn, record, until the total is reached or a stop is asked for."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from keisei.config_schema import TrainingConfig
+from keisei.core import schedules
+from keisei.training.callbacks import Event, Snapshot
+from keisei.training.train_state import TrainState
+
+_log = logging.getLogger(__name__)
+
+
+class Steps(Protocol):
+    """What plays and learns."""
+
+    @property
+    def rollout_length(self) -> int: ...  # noqa: D102
+    def play(self, on_ply: Callable[[int], None]) -> dict[str, int]: ...  # noqa: D102
+    def learn(self) -> dict[str, float]: ...  # noqa: D102
+
+
+class Learner(Protocol):
+    """What is told how to learn."""
+
+    def set_learning_rate(self, learning_rate: float) -> None: ...  # noqa: D102
+    def compile_network(self) -> None: ...  # noqa: D102
+
+
+class Metrics(Protocol):
+    """What counts."""
+
+    state: TrainState
+    latest: dict[str, float]
+
+    def start_pace(self, warm_up: int) -> None: ...  # noqa: D102
+    def seconds_left(self, total: int) -> float: ...  # noqa: D102
+    def record(  # noqa: D102
+        self,
+        counts: Mapping[str, int],
+        learned: Mapping[str, float],
+        *,
+        collect_seconds: float,
+        learn_seconds: float,
+        learning_rate: float,
+    ) -> dict[str, float]: ...
+
+
+class Display(Protocol):
+    """What shows."""
+
+    def phase(self, text: str) -> None: ...  # noqa: D102
+    def update(  # noqa: D102
+        self, step: int, seconds: float, left: float, metrics: Mapping[str, float]
+    ) -> None: ...
+
+
+class Callbacks(Protocol):
+    """What is told of events."""
+
+    stop_reason: str | None
+
+    def fire(self, event: Event, snapshot: Snapshot) -> None: ...  # noqa: D102
+    def snapshot(  # noqa: D102
+        self,
+        event: Event,
+        *,
+        iteration: int,
+        step: int,
+        seconds: float,
+        metrics: Mapping[str, float] | None = None,
+        **data: Any,
+    ) -> Snapshot: ...
+
+
+class TrainingLoopManager:
+    """Drives what it is handed; it builds nothing and keeps nothing but whether it is at work.
+
+    ``write`` takes iteration, step and figures; ``after_update`` is called between two iterations,
+    when a checkpoint of the run may be taken. ``config`` is resolved.
+    """
+
+    def __init__(
+        self,
+        config: TrainingConfig,
+        *,
+        steps: Steps,
+        learner: Learner,
+        metrics: Metrics,
+        display: Display,
+        callbacks: Callbacks,
+        write: Callable[[int, int, Mapping[str, float]], None],
+        after_update: Callable[[], None],
+    ) -> None:
+        self._config = config
+        self._total = schedules.total(config)
+        self._steps = steps
+        self._learner = learner
+        self._metrics = metrics
+        self._display = display
+        self._callbacks = callbacks
+        self._write = write
+        self._after_update = after_update
+        self.is_running = False
+        self.in_iteration = False
+
+    @property
+    def total_timesteps(self) -> int:
+        """Plies after which the run is done."""
+        return self._total
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all plies are played."""
+        return self._metrics.state.step >= self._total
+
+    def run(self, should_stop: Callable[[], bool] = lambda: False) -> bool:
+        """Iterates until all plies are played, or until ``should_stop`` says so between two.
+
+        Returns whether the run is complete. ``in_iteration`` stays true after an exception inside
+        of an iteration: the run then stands where no checkpoint can be taken.
+        """
+        state = self._metrics.state  # the same object throughout a run
+        # The first figures come at once, uncompiled; the second iteration compiles, and what it ran
+        # is recorded in the third. The pace is that of the iterations after those that warm up.
+        compiling = state.iteration + 1 if self._config.compile else -1
+        self._metrics.start_pace(warm_up=3 if self._config.compile else 2)
+        self.is_running = True
+        try:
+            while not (self.is_complete or should_stop() or self._callbacks.stop_reason):
+                if state.iteration == compiling:
+                    self._learner.compile_network()
+                figures = self.iterate()
+                self._write(state.iteration, state.step, figures)
+                left = self._metrics.seconds_left(self._total)
+                self._display.update(state.step, state.seconds, left, figures)
+                self._after_update()
+                self.tell(Event.UPDATE_END)
+        finally:
+            self.is_running = False
+        return self.is_complete
+
+    def tell(self, event: Event, **data: Any) -> None:
+        """Tells the callbacks of an event at the point where the run stands."""
+        state = self._metrics.state
+        snapshot = self._callbacks.snapshot(
+            event,
+            iteration=state.iteration,
+            step=state.step,
+            seconds=state.seconds,
+            metrics=self._metrics.latest,
+            **data,
+        )
+        self._callbacks.fire(event, snapshot)
+
+    def iterate(self) -> dict[str, float]:
+        """One rollout and the learning from it; returns its figures."""
+        learning_rate = schedules.learning_rate(self._config, self._metrics.state.step)
+        self._learner.set_learning_rate(learning_rate)
+        self.in_iteration = True
+        start = time.perf_counter()
+        length = self._steps.rollout_length
+        self._display.phase("collecting")
+        counts = self._steps.play(lambda ply: self._display.phase(f"collecting {ply}/{length}"))
+        collected = time.perf_counter()
+        self.tell(Event.ROLLOUT_END)
+        self._display.phase("learning")
+        learned = self._steps.learn()
+        end = time.perf_counter()
+        figures = self._metrics.record(
+            counts,
+            learned,
+            collect_seconds=collected - start,
+            learn_seconds=end - collected,
+            learning_rate=learning_rate,
+        )
+        self.in_iteration = False
+        return figures
