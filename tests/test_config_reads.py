@@ -55,6 +55,8 @@ class Types:
         self.names: dict[tuple[str, str], set[str]] = defaultdict(set)
         self.attributes: dict[str, set[str]] = defaultdict(set)
         self.functions: dict[str, set[str]] = defaultdict(set)
+        # Of functions that return a tuple, by the place in it.
+        self.parts: dict[tuple[str, int], set[str]] = defaultdict(set)
 
     def of(self, file: str, node: ast.AST) -> set[str]:
         if isinstance(node, ast.Name):
@@ -65,11 +67,7 @@ class Types:
                 found.add(node.attr)
             return found
         if isinstance(node, ast.Call):
-            name = node.func
-            if isinstance(name, ast.Name):
-                return self.functions[name.id]
-            if isinstance(name, ast.Attribute):
-                return self.functions[name.attr]
+            return self.functions[called(node)]
         return set()
 
     def bind(self, file: str, target: ast.AST, kinds: Iterable[str]) -> None:
@@ -79,8 +77,13 @@ class Types:
             self.attributes[target.attr] |= set(kinds)
 
     def size(self) -> int:
-        tables = (self.names, self.attributes, self.functions)
+        tables = (self.names, self.attributes, self.functions, self.parts)
         return sum(len(kinds) for table in tables for kinds in table.values())
+
+
+def called(node: ast.Call) -> str:
+    """The last part of the name of what is called, or nothing."""
+    return getattr(node.func, "attr", getattr(node.func, "id", ""))
 
 
 def annotated(annotation: ast.AST | None) -> set[str]:
@@ -94,7 +97,13 @@ def annotated(annotation: ast.AST | None) -> set[str]:
 def learn(types: Types, file: str, tree: ast.AST) -> None:
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            types.functions[node.name] |= annotated(node.returns)
+            if isinstance(node.returns, ast.Subscript) and isinstance(
+                node.returns.slice, ast.Tuple
+            ):
+                for place, item in enumerate(node.returns.slice.elts):
+                    types.parts[node.name, place] |= annotated(item)
+            else:
+                types.functions[node.name] |= annotated(node.returns)
             if any(isinstance(d, ast.Name) and d.id == "property" for d in node.decorator_list):
                 types.attributes[node.name] |= annotated(node.returns)
             arguments = node.args
@@ -111,6 +120,9 @@ def learn(types: Types, file: str, tree: ast.AST) -> None:
                 if isinstance(target, ast.Tuple) and isinstance(node.value, ast.Tuple):
                     for one, value in zip(target.elts, node.value.elts, strict=False):
                         types.bind(file, one, types.of(file, value))
+                elif isinstance(target, ast.Tuple) and isinstance(node.value, ast.Call):
+                    for place, one in enumerate(target.elts):
+                        types.bind(file, one, types.parts[called(node.value), place])
                 else:
                     types.bind(file, target, types.of(file, node.value))
 
@@ -180,6 +192,12 @@ def test_every_section_is_one_of_the_schema() -> None:
         (
             "def load() -> AppConfig: ...\nwhole = load()\nprint(whole.logging.run_name)",
             {"logging.run_name"},
+        ),
+        (
+            "class A:\n  def settle(self) -> tuple[int, AppConfig]: ...\n"
+            "  def f(self):\n    self.n, self.c = self.settle()\n"
+            "    return self.c.env.num_games, self.n.env.max_plies",
+            {"env.num_games"},
         ),
         ("def f(config: AppConfig): return getattr(config.env, 'num_games')", set()),
     ],
