@@ -26,6 +26,12 @@ def _normalised(x, weight, bias, width: tl.constexpr):
 
 
 @triton.jit
+def _rectified(x):
+    """relu(x). What is no number stays so (tl.maximum would make it 0), and the learner sees it."""
+    return tl.where(x <= 0.0, 0.0, x)
+
+
+@triton.jit
 def norm_relu_forward(
     x_ptr,
     shift_ptr,
@@ -49,7 +55,7 @@ def norm_relu_forward(
     if SHIFT:
         x += tl.load(shift_ptr + col, mask=col < C, other=0.0).to(tl.float32)[None, :]
     _, _, z = _normalised(x, weight, bias, C)
-    tl.store(z_ptr + at, tl.maximum(z, 0.0).to(z_ptr.dtype.element_ty), mask=here)
+    tl.store(z_ptr + at, _rectified(z).to(z_ptr.dtype.element_ty), mask=here)
 
 
 @triton.jit
@@ -169,7 +175,7 @@ def join_forward(
         ).to(tl.float32)
         hidden = tl.sum(squeeze * pooled[None, :], axis=1)
         hidden += tl.load(squeeze_bias_ptr + unit, mask=in_hidden, other=0.0).to(tl.float32)
-        hidden = tl.maximum(hidden, 0.0)
+        hidden = _rectified(hidden)
         excite_at = excite_ptr + col[:, None] * H + unit[None, :]
         in_excite = in_width[:, None] & in_hidden[None, :]
         excite = tl.load(excite_at, mask=in_excite, other=0.0).to(tl.float32)
@@ -203,7 +209,7 @@ def join_forward(
         tl.store(sum_ptr + at, joined, mask=here)
         # Normalised as stored, so that the way back sees the same numbers.
         _, _, z = _normalised(joined.to(tl.float32), weight, bias, C)
-        tl.store(z_ptr + at, tl.maximum(z, 0.0).to(z_ptr.dtype.element_ty), mask=here)
+        tl.store(z_ptr + at, _rectified(z).to(z_ptr.dtype.element_ty), mask=here)
 
 
 @triton.jit
@@ -344,7 +350,7 @@ def policy_forward(
     out_bias = tl.load(out_bias_ptr + plane, mask=plane < PLANES, other=0.0).to(tl.float32)
     x = tl.load(x_ptr + row[:, None] * C + col[None, :], mask=here, other=0.0).to(tl.float32)
     _, _, z = _normalised(x, weight, bias, C)
-    hidden = tl.maximum(z, 0.0).to(out.dtype)
+    hidden = _rectified(z).to(out.dtype)
     logits = tl.dot(hidden, tl.trans(out), input_precision="ieee")
     logits = tl.trans(logits) + out_bias[:, None]
     at = row // SQUARES * (PLANES * SQUARES) + row % SQUARES
@@ -403,7 +409,7 @@ def policy_backward(
             other=0.0,
         )
         unit, scale, z = _normalised(x, weight, bias, C)
-        hidden = tl.where(here, tl.maximum(z, 0.0), 0.0).to(out.dtype)
+        hidden = tl.where(here, _rectified(z), 0.0).to(out.dtype)
         dout += tl.dot(dlogits, hidden, input_precision="ieee")
         dout_bias += tl.sum(dlogits.to(tl.float32), axis=1)
         dz = tl.dot(tl.trans(dlogits), out, input_precision="ieee")

@@ -71,6 +71,26 @@ def errors(
     return out
 
 
+def silent(device: str, dtype: torch.dtype) -> list[str]:
+    """The weights that may be no number without an output being none."""
+    from keisei.core.fused import FusedResNet
+
+    plain = network(16, 4, device)
+    planes = torch.rand(3, 128, 9, 9, generator=torch.Generator().manual_seed(0)) < 0.2
+    planes = planes.to(device, dtype).contiguous(memory_format=torch.channels_last)
+    found = []
+    for name, parameter in plain.named_parameters():
+        first = (0,) * parameter.ndim
+        with torch.no_grad():
+            kept = parameter[first].clone()
+            parameter[first] = torch.nan
+            logits, value = FusedResNet(plain, dtype)(planes)
+            parameter[first] = kept
+        if not logits.isnan().any() and not value.isnan().any():
+            found.append(name)
+    return found
+
+
 CASES = [(8, 4), (16, 4), (16, 0), (24, 4)]  # 24: no power of two
 
 
@@ -78,11 +98,12 @@ CASES = [(8, 4), (16, 4), (16, 0), (24, 4)]  # 24: no power of two
 def test_in_tritons_interpreter() -> None:
     """In a process of its own, since Triton reads the switch when it is imported."""
     code = (
-        "import torch; from test_fused import CASES, errors\n"
+        "import torch; from test_fused import CASES, errors, silent\n"
         "for case in CASES:\n"
         "    found = errors(*case, 'cpu', torch.float32)\n"
         "    bad = {name: error for name, error in found.items() if not error < 1e-5}\n"
         "    assert not bad, (case, bad)\n"
+        "assert not silent('cpu', torch.float32), silent('cpu', torch.float32)\n"
     )
     environment = os.environ | {
         "TRITON_INTERPRET": "1",
@@ -110,6 +131,13 @@ def test_on_a_gpu(width: int, se_ratio: int) -> None:
     plain = errors(width, se_ratio, "cuda", torch.bfloat16, plainly=True)
     assert statistics.median(rough.values()) < 2 * statistics.median(plain.values())
     assert {name: error for name, error in rough.items() if not error < 0.5} == {}
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_what_is_no_number_shows(dtype: torch.dtype) -> None:
+    """A rectifier must not make 0 of it: the learner looks for it in what comes out."""
+    assert silent("cuda", dtype) == []
 
 
 @pytest.mark.gpu
