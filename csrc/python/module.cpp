@@ -118,9 +118,13 @@ py::array_t<int32_t> legal_mask(const Game& game) {
     return as_int32(mask.word, shogi::kMaskWords);
 }
 
-py::array_t<float> planes(const Game& game) {
+py::array_t<float> planes(const Game& game, bool opponent) {
+    shogi::Position position = game.position();
+    if (opponent) {
+        position = shogi::with_occurrence(shogi::turned(position), position.occurrence());
+    }
     shogi::Bitboard bits[shogi::kFeaturePlanes];
-    shogi::feature_planes(game.position(), bits);
+    shogi::feature_planes(position, bits);
     py::array_t<float> out({shogi::kFeaturePlanes, shogi::kFiles, shogi::kRanks});
     float* to = out.mutable_data();
     for (const auto& plane : bits) {
@@ -310,9 +314,10 @@ void bind_position(py::module_& module) {
                 return keisei::game::perft(start, depth);
             },
             py::arg("depth"), "The number of legal move sequences of `depth` moves.")
-        .def("planes", &planes,
+        .def("planes", &planes, py::arg("opponent") = false,
              "The network's input for the side to move, float32 [121, 9, 9]: plane, file - 1, "
-             "rank - 1, the board turned by 180 degrees for white.")
+             "rank - 1, the board turned by 180 degrees for white. `opponent` gives the planes of "
+             "the other side, as if it were to move.")
 
         .def(
             "__eq__",

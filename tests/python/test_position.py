@@ -356,6 +356,19 @@ def test_planes_are_zeros_and_ones_of_the_mover() -> None:
     assert turned.planes()[0, 1, 6] == 1
 
 
+def test_the_opponents_planes_are_those_of_the_turned_position() -> None:
+    position = keisei.Position()
+    for usi in ("7g7f", "3c3d", "8h2b+", "3a2b", "B*5e"):
+        position.push(usi)
+    other = keisei.Position.from_sfen(position.sfen().replace(" w ", " b "))
+    assert np.array_equal(position.planes(opponent=True), other.planes())
+    assert np.array_equal(position.planes(), other.planes(opponent=True))
+    for usi in ("2b3a", "5e8h", "3a2b", "8h5e"):
+        position.push(usi)
+    assert position.occurrence == 1
+    assert position.planes(opponent=True)[119].all(), "how often it occurred stays"
+
+
 def test_str_is_a_board() -> None:
     position = keisei.Position.from_sfen(
         "l6nl/5+P1gk/2np1S3/p1p4Pp/3P2Sp1/1PPb2P1P/P5GS1/R8/LN4bKL w RGgsn5p 31"
