@@ -308,8 +308,11 @@ def _value(config: AppConfig, name: str) -> Any:
     return getattr(getattr(config, section), key)
 
 
-def _validate(stored: Layer, *given: Layer) -> AppConfig:
-    """``stored`` overlaid with what was given, least first; ConfigError names every fault."""
+def _validate(stored: Layer, *given: Layer, together: bool = True) -> AppConfig:
+    """``stored`` overlaid with what was given, least first; ConfigError names every fault.
+
+    ``together``: values are also judged by one another.
+    """
     values: dict[str, dict[str, Any]] = {}
     level: dict[str, int] = {}
     for number, layer in enumerate((stored, *given)):
@@ -331,6 +334,8 @@ def _validate(stored: Layer, *given: Layer) -> AppConfig:
         )
     except ValidationError as error:
         raise ConfigError("\n".join(_describe(error, place))) from error
+    if not together:
+        return config
     faults = [
         f"{place(*key.split('.'))}: {key}: expected no value, because nothing reads it while "
         f"{by} is {show(_value(config, by))}, got {show(_value(config, key))}"
@@ -384,13 +389,15 @@ def load_config(
     base: AppConfig | None = None,
     environment: Mapping[str, str] | None = None,
     options: Layer | None = None,
+    base_to_come: bool = False,
 ) -> AppConfig:
     """``base`` (or the defaults), a YAML file, the environment, options; later ones win.
 
     ``environment`` is ``os.environ`` where none is given; ``options`` are those of the command
     line. A file whose name ends in ``.json`` is taken for a stored configuration, as a run's
     ``config.json``: it gives every key, also those that nothing reads. Raises ConfigError, which
-    names the file and line, variable or option, the key, what was expected and what came.
+    names the file and line, variable or option, the key, what was expected and what came. With
+    ``base_to_come`` values are not yet judged by one another.
     """
     known = sections()
     stored: Layer = {}
@@ -404,7 +411,7 @@ def load_config(
                 stored.setdefault(section, {}).update(keys)
             file = {}
     variables = read_environment(os.environ if environment is None else environment, known)
-    return _validate(stored, file, variables, options or {})
+    return _validate(stored, file, variables, options or {}, together=not base_to_come)
 
 
 def config_from_dict(values: object, source: str) -> AppConfig:

@@ -66,7 +66,7 @@ def make_parser() -> Parser:
 
 
 def parse_arguments(argv: Sequence[str], base: AppConfig | None = None) -> Arguments:
-    """The command line over environment, YAML file and ``base``.
+    """The command line over environment, YAML file and ``base``, the checkpoint's configuration.
 
     Raises ConfigError; prints and raises SystemExit for ``--help``.
     """
@@ -76,7 +76,12 @@ def parse_arguments(argv: Sequence[str], base: AppConfig | None = None) -> Argum
         if not (given.profile.isascii() and given.profile.isdecimal() and int(given.profile) > 0):
             raise ConfigError(f"--profile: expected a positive integer, got {given.profile!r}")
         profile = int(given.profile)
-    app = load_config(given.config, base=base, options=read_options(given, sections()))
+    app = load_config(
+        given.config,
+        base=base,
+        options=read_options(given, sections()),
+        base_to_come=base is None and given.resume is not None,
+    )
     return Arguments(app=app, config=given.config, resume=given.resume, profile=profile)
 
 

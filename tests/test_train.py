@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from keisei import train
-from keisei.config_schema import ConfigError, sections
+from keisei.config_schema import AppConfig, ConfigError, EvaluationConfig, sections
 
 SMALL = [
     "--env.num-games=4",
@@ -105,6 +105,18 @@ def test_options_of_every_kind() -> None:
     assert args.app.model.options == {"a": 1, "b": "x"}
     assert args.app.logging.run_name == "2026-11-22"
     assert args.profile == 3
+
+
+def test_what_is_resumed_says_what_is_read() -> None:
+    """A key that nothing would read in a new run may be one that the checkpoint's run reads."""
+    argv = ["--resume", "x", "--evaluation.games", "7"]
+    assert train.parse_arguments(argv).resume == "x"
+    evaluated = AppConfig(evaluation=EvaluationConfig(interval=1000))
+    assert train.parse_arguments(argv, evaluated).app.evaluation.games == 7
+    with pytest.raises(ConfigError, match=r"^--evaluation\.games: .* nothing reads it"):
+        train.parse_arguments(argv, AppConfig())
+    with pytest.raises(ConfigError, match=r"^--training\.gamma: "):
+        train.parse_arguments(["--resume", "x", "--training.gamma", "2"])
 
 
 @pytest.mark.parametrize("name", ["5", "2026-11-22", "true", "1e3", "[a", "x"])
