@@ -101,7 +101,7 @@ def main(argv: list[str] | None = None) -> int:
             point = load_resume_point(args.resume, args.app)
             if point is not None:
                 args = parse_arguments(argv, point.model.config)
-            trainer = Trainer(args.app, args, resume_point=point)
+            trainer = Trainer(args.app, args, resume_point=point, exit_at_once=True)
         except (CheckpointError, ValueError) as error:
             raise ConfigError(str(error)) from error
     except ConfigError as error:

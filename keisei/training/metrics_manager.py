@@ -94,9 +94,12 @@ class MetricsManager:
         *,
         collect_seconds: float,
         learn_seconds: float,
-        learning_rate: float,
+        settings: Mapping[str, float],
     ) -> dict[str, float]:
-        """Counts one iteration; returns its figures by their full names."""
+        """Counts one iteration; returns its figures by their full names.
+
+        ``settings`` are what the learner was told for it, such as the learning rate.
+        """
         seconds = collect_seconds + learn_seconds
         state, games = self.state, counts["games"]
         state.iteration += 1
@@ -109,8 +112,7 @@ class MetricsManager:
             "speed.collect_seconds": collect_seconds,
             "speed.learn_seconds": learn_seconds,
             "speed.total_seconds": state.seconds,
-            **{f"learn.{name}": value for name, value in learned.items()},
-            "learn.learning_rate": learning_rate,
+            **{f"learn.{name}": value for name, value in {**learned, **settings}.items()},
             **{f"games.{name}": float(count) for name, count in counts.items()},
             "games.mean_plies": counts["game_plies"] / games if games else 0.0,
         }

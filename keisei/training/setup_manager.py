@@ -20,6 +20,7 @@ from keisei.training.display import format_seconds
 from keisei.training.resume import ResumePoint
 from keisei.training.run_state import restore_run
 from keisei.training.train_state import TrainState
+from keisei.utils.random_state import seed_all
 
 
 class Games(Protocol):
@@ -54,7 +55,7 @@ class SetupManager:
         training, games = self._config.training, self._config.env.num_games
         if isinstance(training.rollout_length, str) or isinstance(games, str):
             raise TypeError("SetupManager: expected a resolved configuration")
-        torch.manual_seed(training.seed)
+        seed_all(training.seed)
         model = build_network(self._config.model)
         model.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         agent = PPOAgent(model, training, self._device, self._ranks)

@@ -48,12 +48,17 @@ class StepManager:
         self._game.raise_errors()
         return rollout_counts(self._buffer)
 
-    def learn(self, last_values: Tensor | None = None) -> dict[str, float]:
+    def learn(
+        self,
+        last_values: Tensor | None = None,
+        *,
+        on_minibatch: Callable[[], None] = lambda: None,
+    ) -> dict[str, float]:
         """Learns from the rollout in the buffer and clears it; returns the learner's figures.
 
         ``last_values``, float [N], replaces the values that ``play`` took for the positions after
-        the rollout: advantages and returns are made anew with them. Raises RuntimeError unless
-        the buffer is full.
+        the rollout: advantages and returns are made anew with them. ``on_minibatch`` is called
+        before each minibatch. Raises RuntimeError unless the buffer is full.
         """
         config = self._agent.config
         if last_values is not None:
@@ -68,7 +73,7 @@ class StepManager:
                 f"StepManager.learn: expected a rollout of {self._buffer.rollout_length} plies, "
                 f"got {len(self._buffer)}"
             )
-        figures = self._agent.learn(self._buffer, self.shuffle)
+        figures = self._agent.learn(self._buffer, self.shuffle, on_minibatch)
         figures |= rollout_values(self._buffer)
         self._buffer.clear()
         return figures

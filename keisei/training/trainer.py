@@ -23,7 +23,7 @@ from keisei.envs import ShogiVectorEnv
 from keisei.envs.policy_output_mapper import PolicyOutputMapper
 from keisei.training.callback_manager import CallbackManager
 from keisei.training.callbacks import Event
-from keisei.training.checkpoint import Snapshot
+from keisei.training.checkpoint import Snapshot, hold
 from keisei.training.checkpoint_writer import CheckpointWriteError
 from keisei.training.compatibility_mixin import CompatibilityMixin
 from keisei.training.data_structures import TrainerState
@@ -61,6 +61,8 @@ class Trainer(CompatibilityMixin):
     which the managers go by. ``args.resume`` is a checkpoint folder, a run's folder, ``latest``, or
     None (also if ``args`` has no such name); ``resume_point`` is what was found there, if it was
     loaded already. ``console`` is where the run is shown, ``ranks`` the processes that share it.
+    ``exit_at_once``: a second SIGINT ends the process, as a command should; otherwise it raises
+    KeyboardInterrupt.
 
     Whatever can be refused is refused by the constructor before a file or folder is made: it raises
     ConfigError or CheckpointError.
@@ -74,8 +76,10 @@ class Trainer(CompatibilityMixin):
         *,
         ranks: Ranks = SINGLE,
         resume_point: ResumePoint | None = None,
+        exit_at_once: bool = False,
     ) -> None:
         self._initialized = False
+        self._exit_at_once = exit_at_once
         self.config = config
         self.args = args
         self.ranks = ranks
@@ -101,6 +105,12 @@ class Trainer(CompatibilityMixin):
         self._initialize_components()
 
         self.session_manager.setup_directories()
+        point = self._resume_point
+        self.model_manager.attach(
+            self._capture,
+            directory=self.session_manager.model_dir,
+            rejected=point.rejected if point is not None else (),
+        )
         self._initialized = True
 
     def _settle(self) -> tuple[AppConfig, torch.device]:
@@ -171,7 +181,6 @@ class Trainer(CompatibilityMixin):
         self.step_manager = StepManager(
             self.game, self.agent, self.experience_buffer, seed=self.resolved_config.training.seed
         )
-        self.model_manager.attach(self._capture, directory=self.session_manager.model_dir)
         if self._resume_point is not None:
             self.model_manager.take_over(self._resume_point)
         self.training_loop_manager = TrainingLoopManager(
@@ -183,6 +192,9 @@ class Trainer(CompatibilityMixin):
             callbacks=self.callback_manager,
             write=self.session_manager.write_metrics,
             after_update=self._save_if_due,
+            # Ranks give up together or not at all: there every iteration is finished.
+            hold=None if self.ranks.world_size > 1 else self._hold,
+            save_held=self._save_held,
         )
         self._handle_checkpoint_resume()
 
@@ -196,6 +208,14 @@ class Trainer(CompatibilityMixin):
         return capture_run(
             self.agent, self.game, self.step_manager.shuffle, self.metrics_manager.state
         )
+
+    def _hold(self) -> Snapshot:
+        return hold(self.model_manager.capture())
+
+    def _save_held(self, held: Snapshot) -> None:
+        if self.model_manager.saved_step != held.step:
+            self.display_manager.phase("saving")
+            self.model_manager.save_snapshot(held, wait=True)
 
     @property
     def is_train_wandb_active(self) -> bool:
@@ -225,7 +245,7 @@ class Trainer(CompatibilityMixin):
         log_both = self.session_manager.log_both
         failure: BaseException | None = None
         self.session_manager.setup_directories()
-        with self.logger, StopRequest() as stop:
+        with StopRequest(exit_at_once=self._exit_at_once) as stop, self.logger:
             try:
                 self.session_manager.start(self.metrics_manager.state)
                 self.session_manager.log_session_start()
@@ -233,7 +253,7 @@ class Trainer(CompatibilityMixin):
                 self._initialize_game_state(log_both)
                 self.display_manager.start()
                 self.training_loop_manager.tell(Event.START)
-                return self.training_loop_manager.run(lambda: stop.requested)
+                return self.training_loop_manager.run(stop)
             except BaseException as error:
                 failure = error
                 self._report_failure(error)

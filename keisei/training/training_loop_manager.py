@@ -9,7 +9,10 @@ from typing import Any, Protocol
 
 from keisei.config_schema import TrainingConfig
 from keisei.core import schedules
-from keisei.training.callbacks import Event, Snapshot
+from keisei.training.callbacks import Event
+from keisei.training.callbacks import Snapshot as Moment
+from keisei.training.checkpoint import Snapshot
+from keisei.training.interrupt import GRACE_SECONDS, IterationAbandonedError
 from keisei.training.train_state import TrainState
 
 _log = logging.getLogger(__name__)
@@ -21,13 +24,14 @@ class Steps(Protocol):
     @property
     def rollout_length(self) -> int: ...  # noqa: D102
     def play(self, on_ply: Callable[[int], None]) -> dict[str, int]: ...  # noqa: D102
-    def learn(self) -> dict[str, float]: ...  # noqa: D102
+    def learn(self, *, on_minibatch: Callable[[], None]) -> dict[str, float]: ...  # noqa: D102
 
 
 class Learner(Protocol):
     """What is told how to learn."""
 
     def set_learning_rate(self, learning_rate: float) -> None: ...  # noqa: D102
+    def set_entropy_coefficient(self, entropy_coefficient: float) -> None: ...  # noqa: D102
     def compile_network(self) -> None: ...  # noqa: D102
 
 
@@ -46,8 +50,25 @@ class Metrics(Protocol):
         *,
         collect_seconds: float,
         learn_seconds: float,
-        learning_rate: float,
+        settings: Mapping[str, float],
     ) -> dict[str, float]: ...
+
+
+class Stop(Protocol):
+    """What may ask the run to end."""
+
+    @property
+    def requested(self) -> bool: ...  # noqa: D102
+    def abandon_if_overdue(self) -> None: ...  # noqa: D102
+
+
+class NoStop:
+    """Never asks."""
+
+    requested = False
+
+    def abandon_if_overdue(self) -> None:
+        """Nothing is overdue."""
 
 
 class Display(Protocol):
@@ -64,7 +85,7 @@ class Callbacks(Protocol):
 
     stop_reason: str | None
 
-    def fire(self, event: Event, snapshot: Snapshot) -> None: ...  # noqa: D102
+    def fire(self, event: Event, snapshot: Moment) -> None: ...  # noqa: D102
     def snapshot(  # noqa: D102
         self,
         event: Event,
@@ -74,7 +95,7 @@ class Callbacks(Protocol):
         seconds: float,
         metrics: Mapping[str, float] | None = None,
         **data: Any,
-    ) -> Snapshot: ...
+    ) -> Moment: ...
 
 
 class TrainingLoopManager:
@@ -82,6 +103,10 @@ class TrainingLoopManager:
 
     ``write`` takes iteration, step and figures; ``after_update`` is called between two iterations,
     when a checkpoint of the run may be taken. ``config`` is resolved.
+
+    Before an iteration that may be slow, ``hold`` copies the run; if a stop is asked for and the
+    iteration then takes too long, it is given up and ``save_held`` gets the copy. Without ``hold``
+    every iteration is finished.
     """
 
     def __init__(
@@ -95,6 +120,8 @@ class TrainingLoopManager:
         callbacks: Callbacks,
         write: Callable[[int, int, Mapping[str, float]], None],
         after_update: Callable[[], None],
+        hold: Callable[[], Snapshot] | None = None,
+        save_held: Callable[[Snapshot], object] = lambda _: None,
     ) -> None:
         self._config = config
         self._total = schedules.total(config)
@@ -105,6 +132,9 @@ class TrainingLoopManager:
         self._callbacks = callbacks
         self._write = write
         self._after_update = after_update
+        self._hold = hold
+        self._save_held = save_held
+        self._keep_on: Callable[[], None] = lambda: None
         self.is_running = False
         self.in_iteration = False
 
@@ -118,23 +148,43 @@ class TrainingLoopManager:
         """Whether all plies are played."""
         return self._metrics.state.step >= self._total
 
-    def run(self, should_stop: Callable[[], bool] = lambda: False) -> bool:
-        """Iterates until all plies are played, or until ``should_stop`` says so between two.
+    def run(self, stop: Stop | None = None) -> bool:
+        """Iterates until all plies are played, or until ``stop`` is requested.
 
         Returns whether the run is complete. ``in_iteration`` stays true after an exception inside
-        of an iteration: the run then stands where no checkpoint can be taken.
+        of an iteration, or if one was given up: the run then stands where no checkpoint can be
+        taken.
         """
+        stop = stop or NoStop()
         state = self._metrics.state  # the same object throughout a run
         # The first figures come at once, uncompiled; the second iteration compiles, and what it ran
         # is recorded in the third. The pace is that of the iterations after those that warm up.
         compiling = state.iteration + 1 if self._config.compile else -1
-        self._metrics.start_pace(warm_up=3 if self._config.compile else 2)
+        warm_up = 3 if self._config.compile else 2
+        warm_until = state.iteration + warm_up
+        self._metrics.start_pace(warm_up)
         self.is_running = True
+        took = 0.0
         try:
-            while not (self.is_complete or should_stop() or self._callbacks.stop_reason):
+            while not (self.is_complete or stop.requested or self._callbacks.stop_reason):
                 if state.iteration == compiling:
                     self._learner.compile_network()
-                figures = self.iterate()
+                may_be_slow = state.iteration < warm_until or took > GRACE_SECONDS / 2
+                held = self._hold() if self._hold is not None and may_be_slow else None
+                self._keep_on = (lambda: None) if held is None else stop.abandon_if_overdue
+                before = state.seconds
+                try:
+                    figures = self.iterate()
+                except IterationAbandonedError:
+                    _log.warning(
+                        "iteration %d takes too long to be finished; it is given up and the run "
+                        "saved as it was before",
+                        state.iteration + 1,
+                    )
+                    if held is not None:
+                        self._save_held(held)
+                    return False
+                took = state.seconds - before
                 self._write(state.iteration, state.step, figures)
                 left = self._metrics.seconds_left(self._total)
                 self._display.update(state.step, state.seconds, left, figures)
@@ -159,24 +209,30 @@ class TrainingLoopManager:
 
     def iterate(self) -> dict[str, float]:
         """One rollout and the learning from it; returns its figures."""
-        learning_rate = schedules.learning_rate(self._config, self._metrics.state.step)
+        step = self._metrics.state.step
+        learning_rate = schedules.learning_rate(self._config, step)
+        entropy_coefficient = schedules.entropy_coefficient(self._config, step)
         self._learner.set_learning_rate(learning_rate)
+        self._learner.set_entropy_coefficient(entropy_coefficient)
         self.in_iteration = True
         start = time.perf_counter()
-        length = self._steps.rollout_length
         self._display.phase("collecting")
-        counts = self._steps.play(lambda ply: self._display.phase(f"collecting {ply}/{length}"))
+        counts = self._steps.play(self._on_ply)
         collected = time.perf_counter()
         self.tell(Event.ROLLOUT_END)
         self._display.phase("learning")
-        learned = self._steps.learn()
+        learned = self._steps.learn(on_minibatch=self._keep_on)
         end = time.perf_counter()
         figures = self._metrics.record(
             counts,
             learned,
             collect_seconds=collected - start,
             learn_seconds=end - collected,
-            learning_rate=learning_rate,
+            settings={"learning_rate": learning_rate, "entropy_coefficient": entropy_coefficient},
         )
         self.in_iteration = False
         return figures
+
+    def _on_ply(self, ply: int) -> None:
+        self._keep_on()
+        self._display.phase(f"collecting {ply}/{self._steps.rollout_length}")
