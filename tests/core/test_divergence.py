@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import math
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
 from agents import assert_same_bits, bits, decide_on_the_device, make_agent
+from ranks import run_well
 
 from keisei.core.divergence import Diagnosis, TrainingDivergedError
 from keisei.core.ppo_agent import PPOAgent
@@ -194,6 +197,15 @@ def test_a_lost_update_on_cuda_waits_only_for_its_figures() -> None:
         torch.cuda.set_sync_debug_mode("default")
     assert agent._step.recorded
     assert_same_bits(bits(agent), before)
+
+
+def test_what_one_rank_loses_all_ranks_skip(tmp_path: Path) -> None:
+    run_well(2, "lost_number.py", tmp_path)
+    first, second = (json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(2))
+    assert first == second, "all ranks count and hold the same"
+    for way, (before, good, rollout, a, minibatches, b, in_a_row, c) in first.items():
+        assert (before, rollout, minibatches, in_a_row) == (0.0, 1.0, 4.0, 7), way
+        assert good == a == b == c, f"{way}: a skipped step changed something"
 
 
 def test_a_diagnosis_in_words() -> None:

@@ -1,6 +1,6 @@
 """Three iterations of playing and learning; the figures and weights go to FOLDER/RANK.pt.
 
-Usage: learning.py FOLDER SHUFFLE_BLOCKS DEVICE. With one rank, too.
+Usage: learning.py FOLDER SHUFFLE_BLOCKS DEVICE [mirror]. With one rank, too.
 """
 
 from __future__ import annotations
@@ -27,7 +27,13 @@ ranks = join_ranks("auto", torch.device(kind), timeout_seconds=60)
 device = torch.device(kind) if kind == "cpu" else torch.device(kind, ranks.local_rank)
 torch.backends.cudnn.allow_tf32 = False
 config = TrainingConfig(
-    batch_size=128, precision="float32", compile=False, learning_rate=1e-3, target_kl=0.001
+    batch_size=128,
+    precision="float32",
+    compile=False,
+    learning_rate=1e-3,
+    target_kl=0.001,
+    mirror=sys.argv[4:] == ["mirror"],
+    ema_decay=0.9,
 )
 torch.manual_seed(5)
 network = build_network(ModelConfig(tower_depth=2, tower_width=16))
@@ -53,7 +59,8 @@ for _ in range(ITERATIONS):
 torch.save(
     {
         "figures": figures,
-        "weights": {name: p.detach().cpu() for name, p in network.named_parameters()},
+        "weights": {name: p.detach().cpu() for name, p in network.named_parameters()}
+        | {f"averaged.{name}": p.cpu() for name, p in agent.averaged_state_dict().items()},
         "shuffle": shuffle.get_state(),
         "games": {name: tensor.cpu() for name, tensor in env.state_dict().items()},
     },
