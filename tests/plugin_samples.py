@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import random
+
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -52,3 +55,11 @@ class NeedsMore(Callback):
 
 
 not_a_class = 3
+
+
+class Drawing(FirstLegal):
+    """Draws from every generator there is, and seeds them."""
+
+    def choose(self, positions: Tensor, mask: Tensor, asked: Tensor) -> Tensor:
+        random.seed(1), np.random.seed(2), torch.manual_seed(3), torch.rand(4)
+        return super().choose(positions, mask, asked)

@@ -169,6 +169,11 @@ class ShogiVectorEnv:
         )
 
     @property
+    def first_game(self) -> int:
+        """Index of game 0 among the games of all ranks."""
+        return self._first_game
+
+    @property
     def positions(self) -> Tensor:
         """The packed positions, int32 [N, 17]; a view that steps change."""
         return self._positions.t()

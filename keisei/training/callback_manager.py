@@ -22,6 +22,7 @@ from keisei.training.callbacks import (
     listens,
 )
 from keisei.utils.generators import kept_generators
+from keisei.utils.plugins import CALLBACKS, make_plugin
 
 MAX_FAILURES = 3
 
@@ -97,6 +98,13 @@ class CallbackManager:
             )
         self._entries.append(_Entry(callback, name, schedule, order))
         self._entries.sort(key=lambda entry: entry.order)
+
+    def add_plugins(self) -> None:
+        """Adds those that ``plugins.callbacks`` names; PluginError if one cannot be used."""
+        for name in self.config.plugins.callbacks:
+            callback = make_plugin(CALLBACKS, name, Callback)
+            callback.name = callback.name or name
+            self.add(callback)
 
     def remove(self, callback: Callback) -> None:
         """Takes a callback out; ValueError if it is not there."""

@@ -62,6 +62,11 @@ class ModelManager:
         return self._saved_step
 
     @property
+    def published(self) -> Path | None:
+        """The checkpoint that this process published last; None if it published none."""
+        return self._writer.published
+
+    @property
     def directory(self) -> Path:
         """The folder of the run's checkpoints; RuntimeError before ``attach``."""
         if self._directory is None:

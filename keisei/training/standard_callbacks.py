@@ -70,6 +70,7 @@ class EvaluationCallback(Callback):
 
     ``evaluate`` takes the step; training waits for it. ``record`` takes step and result, before
     anybody is told. An evaluation that is cancelled, because the run is to end, has no result.
+    ``forget_after`` is told the step the run starts from.
     """
 
     name = "evaluation"
@@ -79,10 +80,16 @@ class EvaluationCallback(Callback):
         evaluate: Callable[[int], EvaluationResult],
         record: Callable[[int, EvaluationResult], None],
         announce: Announce,
+        forget_after: Callable[[int], None] = lambda _: None,
     ) -> None:
         self._evaluate = evaluate
+        self._forget_after = forget_after
         self._record = record
         self._announce = announce
+
+    def on_start(self, snapshot: Snapshot) -> None:
+        """Drops what a run that died found out past the step it goes on from."""
+        self._forget_after(snapshot.step)
 
     def on_update_end(self, snapshot: Snapshot) -> None:
         """Evaluates."""
@@ -91,13 +98,5 @@ class EvaluationCallback(Callback):
         except MatchCancelledError as reason:
             _log.warning("no evaluation after %s plies: %s", f"{snapshot.step:,}", reason)
             return
-        for one in result.results:
-            _log.info(
-                "evaluation after %s plies: %.1f%% won of %d games against %s",
-                f"{snapshot.step:,}",
-                100 * one.result.win_rate,
-                one.result.games,
-                one.opponent,
-            )
         self._record(snapshot.step, result)
         self._announce(Event.EVALUATION, snapshot.of(Event.EVALUATION, result=result))

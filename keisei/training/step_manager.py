@@ -13,6 +13,7 @@ from keisei import ops
 from keisei.core.experience_buffer import ExperienceBuffer
 from keisei.core.ppo_agent import PPOAgent
 from keisei.envs import ShogiVectorEnv
+from keisei.training.ended_games import EndedGames, EndedGamesReader
 from keisei.training.episode_state import EpisodeState
 from keisei.training.rollout import Collector, rollout_counts, rollout_values
 
@@ -31,6 +32,7 @@ class StepManager:
         self._agent = agent
         self._buffer = buffer
         self._collector = Collector(game, agent, buffer)
+        self._ended_games = EndedGamesReader(buffer, game.first_game)
         self.shuffle = torch.Generator(agent.device).manual_seed(seed)
 
     @property
@@ -38,15 +40,24 @@ class StepManager:
         """Plies per game in one rollout."""
         return self._buffer.rollout_length
 
-    def play(self, on_ply: Callable[[int], None] = lambda _: None) -> dict[str, int]:
+    def play(
+        self, on_ply: Callable[[int], None] = lambda _: None, *, note_games: bool = False
+    ) -> dict[str, int]:
         """Fills the buffer with one rollout and its advantages; returns ``rollout_counts``.
 
-        ``on_ply`` is told how many plies are done where they are started one by one. Raises
-        ValueError if an action was illegal.
+        ``on_ply`` is told how many plies are done where they are started one by one. With
+        ``note_games`` the games that ended can be asked for. Raises ValueError if an action was
+        illegal.
         """
         self._collector.start(on_ply)
+        if note_games:
+            self._ended_games.copy()
         self._game.raise_errors()
         return rollout_counts(self._buffer)
+
+    def ended_games(self) -> EndedGames:
+        """The games that ended in the last rollout that was played with ``note_games``."""
+        return self._ended_games.read()
 
     def learn(
         self,

@@ -7,7 +7,7 @@ import logging
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 import torch
@@ -21,8 +21,9 @@ from keisei.core.ppo_agent import PPOAgent
 from keisei.core.ranks import SINGLE, Ranks
 from keisei.envs import ShogiVectorEnv
 from keisei.envs.policy_output_mapper import PolicyOutputMapper
+from keisei.evaluation.evaluate import EvaluationResult
 from keisei.training.callback_manager import CallbackManager
-from keisei.training.callbacks import Event
+from keisei.training.callbacks import Event, Schedule
 from keisei.training.checkpoint import Snapshot, hold
 from keisei.training.checkpoint_writer import CheckpointWriteError
 from keisei.training.compatibility_mixin import CompatibilityMixin
@@ -41,17 +42,26 @@ from keisei.training.resume import (
     config_changes,
     load_resume_point,
 )
+from keisei.training.run_evaluator import RunEvaluator
 from keisei.training.run_state import capture_run
 from keisei.training.session_manager import SessionManager
 from keisei.training.settle import settle
 from keisei.training.setup_manager import SetupManager
+from keisei.training.standard_callbacks import (
+    CheckpointCallback,
+    EvaluationCallback,
+    PublishedCallback,
+)
 from keisei.training.step_manager import StepManager
 from keisei.training.training_loop_manager import TrainingLoopManager
 from keisei.utils import TrainingLogger
+from keisei.utils.plugins import import_modules
 
 _log = logging.getLogger(__name__)
 
 LogBoth = Callable[..., None]
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class Trainer(CompatibilityMixin):
@@ -84,6 +94,7 @@ class Trainer(CompatibilityMixin):
         self.args = args
         self.ranks = ranks
         self._warnings: list[str] = []  # said once there is a log
+        self._stop: StopRequest | None = None
         self._resume_point = resume_point or load_resume_point(
             getattr(args, "resume", None), config, ranks
         )
@@ -99,6 +110,7 @@ class Trainer(CompatibilityMixin):
         self.eval_log_file_path = str(self.session_manager.eval_log_file_path)
         self.log_both: LogBoth | None = self.session_manager.log_both
 
+        import_modules(self.resolved_config.plugins.modules)
         self._initialize_managers(console)
 
         self.resumed_from_checkpoint = False
@@ -191,12 +203,66 @@ class Trainer(CompatibilityMixin):
             display=self.display_manager,
             callbacks=self.callback_manager,
             write=self.session_manager.write_metrics,
-            after_update=self._save_if_due,
+            after_update=self.model_manager.raise_failure,
             # Ranks give up together or not at all: there every iteration is finished.
             hold=None if self.ranks.world_size > 1 else self._hold,
             save_held=self._save_held,
         )
         self._handle_checkpoint_resume()
+        self._initialize_callbacks()
+
+    def _initialize_callbacks(self) -> None:
+        """Hangs checkpoints, evaluations and plugins on the run's events.
+
+        Plugins come first and checkpoints last, so that what a run is resumed from has seen all
+        that came before it.
+        """
+        config, callbacks, models = self.resolved_config, self.callback_manager, self.model_manager
+        evaluator = RunEvaluator(
+            config,
+            self.model,
+            self.agent.network_tensors,
+            Path(self.eval_log_file_path),
+            lambda: self._stop is not None and self._stop.requested,
+        )
+        self.execute_full_evaluation_run: Callable[[int], EvaluationResult] = evaluator.evaluate
+        checkpoints, evaluations = config.logging.checkpoint_interval, config.evaluation.interval
+        assert isinstance(checkpoints, int)
+        callbacks.add_plugins()
+        saving = [Schedule(every_steps=checkpoints)]
+        if evaluations is not None:
+            evaluation = EvaluationCallback(
+                self._while("evaluating", evaluator.evaluate),
+                self._record_evaluation,
+                callbacks.fire,
+                evaluator.forget_after,
+            )
+            callbacks.add(evaluation, Schedule(every_steps=evaluations), order=10)
+            if config.logging.keep_best:
+                saving.append(Schedule(every_steps=evaluations))
+        for schedule in saving:
+            save = CheckpointCallback(
+                self._while("saving", models.save_checkpoint), lambda: models.saved_step
+            )
+            callbacks.add(save, schedule, order=20)
+        callbacks.add(PublishedCallback(lambda: models.published, callbacks.fire), order=30)
+
+    def _while(self, phase: str, work: Callable[P, T]) -> Callable[P, T]:
+        def shown(*args: P.args, **kwargs: P.kwargs) -> T:
+            self.display_manager.phase(phase)
+            return work(*args, **kwargs)
+
+        return shown
+
+    def _record_evaluation(self, step: int, result: EvaluationResult) -> None:
+        self.model_manager.record_evaluation(step, result.win_rate, result.to_json())
+        self.session_manager.log_both(
+            f"evaluation after {step:,} plies: {100 * result.win_rate:.1f}% of "
+            f"{result.games:,} games won",
+            wandb_data={
+                f"evaluation.{one.opponent}.win_rate": one.result.win_rate for one in result.results
+            },
+        )
 
     def _together(self, parts: dict[str, Callable[[], Any]]) -> dict[str, Any]:
         prepare: Callable[[], None] = lambda: None  # noqa: E731
@@ -246,6 +312,7 @@ class Trainer(CompatibilityMixin):
         failure: BaseException | None = None
         self.session_manager.setup_directories()
         with StopRequest(exit_at_once=self._exit_at_once) as stop, self.logger:
+            self._stop = stop
             try:
                 self.session_manager.start(self.metrics_manager.state)
                 self.session_manager.log_session_start()
@@ -321,14 +388,6 @@ class Trainer(CompatibilityMixin):
             self.metrics_manager.format_ppo_metrics(figures), also_to_wandb=True, wandb_data=data
         )
         return figures
-
-    def _save_if_due(self) -> None:
-        interval = self.resolved_config.logging.checkpoint_interval
-        assert isinstance(interval, int)
-        self.model_manager.raise_failure()
-        if self.metrics_manager.state.step - max(self.model_manager.saved_step, 0) >= interval:
-            self.display_manager.phase("saving")
-            self.model_manager.save_checkpoint()
 
     def _finalize_training(self, log_both: LogBoth, failure: BaseException | None = None) -> None:
         """Saves what is to be saved and closes everything; what fails on the way is raised at last.

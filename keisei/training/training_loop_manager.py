@@ -12,6 +12,7 @@ from keisei.core import schedules
 from keisei.training.callbacks import Event
 from keisei.training.callbacks import Snapshot as Moment
 from keisei.training.checkpoint import Snapshot
+from keisei.training.ended_games import EndedGames
 from keisei.training.interrupt import GRACE_SECONDS, IterationAbandonedError
 from keisei.training.train_state import TrainState
 
@@ -23,7 +24,10 @@ class Steps(Protocol):
 
     @property
     def rollout_length(self) -> int: ...  # noqa: D102
-    def play(self, on_ply: Callable[[int], None]) -> dict[str, int]: ...  # noqa: D102
+    def play(  # noqa: D102
+        self, on_ply: Callable[[int], None], *, note_games: bool
+    ) -> dict[str, int]: ...
+    def ended_games(self) -> EndedGames: ...  # noqa: D102
     def learn(self, *, on_minibatch: Callable[[], None]) -> dict[str, float]: ...  # noqa: D102
 
 
@@ -85,6 +89,7 @@ class Callbacks(Protocol):
 
     stop_reason: str | None
 
+    def listening(self, event: Event, *, step: int, seconds: float) -> bool: ...  # noqa: D102
     def fire(self, event: Event, snapshot: Moment) -> None: ...  # noqa: D102
     def snapshot(  # noqa: D102
         self,
@@ -217,9 +222,15 @@ class TrainingLoopManager:
         self.in_iteration = True
         start = time.perf_counter()
         self._display.phase("collecting")
-        counts = self._steps.play(self._on_ply)
+        state = self._metrics.state
+        note_games = self._callbacks.listening(
+            Event.GAME_END, step=state.step, seconds=state.seconds
+        )
+        counts = self._steps.play(self._on_ply, note_games=note_games)
         collected = time.perf_counter()
         self.tell(Event.ROLLOUT_END)
+        if note_games:
+            self.tell(Event.GAME_END, games=self._steps.ended_games())
         self._display.phase("learning")
         learned = self._steps.learn(on_minibatch=self._keep_on)
         end = time.perf_counter()

@@ -1,0 +1,331 @@
+"""Callbacks, plugins and evaluations in whole runs; what they do to the run: nothing."""
+
+from __future__ import annotations
+
+import io
+import json
+import random
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import plugin_samples
+import pytest
+import torch
+from plugin_samples import TinyNetwork
+from rich.console import Console
+from torch import Tensor
+
+from keisei.config_schema import (
+    AppConfig,
+    EnvConfig,
+    EvaluationConfig,
+    LoggingConfig,
+    ModelConfig,
+    PluginsConfig,
+    TrainingConfig,
+)
+from keisei.core.model_file import list_checkpoints, load_model
+from keisei.export import export_checkpoint
+from keisei.training import Trainer
+from keisei.training.callbacks import Callback, Event, Schedule, Snapshot, StopTraining
+from keisei.training.checkpoint import load_checkpoint
+from keisei.utils.plugins import PluginError
+
+PLIES = 8 * 4  # of one iteration, unless a game is at its move limit
+
+
+def config(root: Path, total: int = 6 * PLIES, **sections: Any) -> AppConfig:
+    return AppConfig(
+        training=TrainingConfig(
+            total_timesteps=total,
+            rollout_length=4,
+            batch_size=16,
+            device="cpu",
+            compile=False,
+            seed=5,
+        ),
+        env=EnvConfig(num_games=8, max_plies=5),
+        model=sections.pop("model", ModelConfig(tower_depth=1, tower_width=8)),
+        logging=LoggingConfig(
+            run_root=str(root), run_name="run", checkpoint_interval=2 * PLIES, keep_checkpoints=0
+        ),
+        **sections,
+    )
+
+
+def trainer_of(settings: AppConfig, resume: str | None = None) -> Trainer:
+    screen = Console(file=io.StringIO(), width=120)
+    return Trainer(settings, SimpleNamespace(resume=resume), screen)
+
+
+def state_of(trainer: Trainer) -> dict[str, Tensor]:
+    """Everything that the run's last checkpoint holds, but for how long things took."""
+    model, training = load_checkpoint(list_checkpoints(Path(trainer.model_dir))[-1])
+    values = {k: v for k, v in training.values.items() if "seconds" not in k}
+    return {
+        **{f"model.{name}": tensor for name, tensor in model.weights.items()},
+        **training.tensors,
+        "values": torch.tensor(list(json.dumps(values, sort_keys=True).encode())),
+    }
+
+
+def assert_same_run(one: Trainer, other: Trainer) -> None:
+    ours, theirs = state_of(one), state_of(other)
+    assert ours.keys() == theirs.keys()
+    for name, tensor in theirs.items():
+        assert torch.equal(ours[name], tensor), f"{name}: expected the same bits in both runs"
+
+
+@pytest.fixture
+def plain(tmp_path: Path) -> Trainer:
+    trainer = trainer_of(config(tmp_path / "plain"))
+    trainer.run_training_loop()
+    return trainer
+
+
+class Noted(Callback):
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+        self.snapshots: list[Snapshot] = []
+
+    def _note(self, snapshot: Snapshot) -> None:
+        self.events.append(snapshot.event)
+        self.snapshots.append(snapshot)
+
+    on_start = on_rollout_end = on_game_end = on_update_end = _note
+    on_evaluation = on_checkpoint = on_exception = on_finish = _note
+
+
+def test_the_events_of_a_run(tmp_path: Path) -> None:
+    trainer = trainer_of(config(tmp_path, evaluation=EvaluationConfig(interval=3 * PLIES, games=2)))
+    noted = Noted()
+    trainer.callback_manager.add(noted, order=100)
+    assert trainer.run_training_loop()
+    events, iterations = noted.events, trainer.state.iteration
+    assert events[0] is Event.START and events[-1] is Event.FINISH
+    assert events.count(Event.ROLLOUT_END) == events.count(Event.UPDATE_END) == iterations
+    assert events.count(Event.EVALUATION) == trainer.state.step // (3 * PLIES) == 2
+    assert events.count(Event.CHECKPOINT) >= 1
+    assert noted.snapshots[-1].data == {"done": True}
+    for snapshot in noted.snapshots:
+        assert snapshot.run_dir == tmp_path / "run"
+        if snapshot.event is Event.CHECKPOINT:
+            assert (snapshot.data["path"] / "checkpoint.json").is_file()
+        if snapshot.event is Event.EVALUATION:
+            assert snapshot.data["result"].results[0].opponent == "random"
+            assert snapshot.data["result"].step == snapshot.step
+    updates = [s for s in noted.snapshots if s.event is Event.UPDATE_END]
+    lines = (tmp_path / "run/metrics.jsonl").read_text().splitlines()
+    for snapshot, line in zip(updates, map(json.loads, lines), strict=True):
+        assert snapshot.iteration == line["iteration"] and snapshot.step == line["step"]
+        assert snapshot.metrics["learn.entropy"] == line["learn.entropy"]
+
+
+def test_every_game_that_ended_is_told_once(tmp_path: Path) -> None:
+    trainer = trainer_of(config(tmp_path))
+    noted = Noted()
+    trainer.callback_manager.add(noted)
+    trainer.run_training_loop()
+    told = [s.data["games"] for s in noted.snapshots if s.event is Event.GAME_END]
+    totals = trainer.state.totals
+    assert sum(map(len, told)) == totals["games"] > 0
+    assert sum(int(games.length.sum()) for games in told) == totals["game_plies"]
+    with pytest.raises(ValueError, match="read-only"):
+        told[0].length[0] = 1
+
+
+def test_games_are_not_read_when_nobody_asks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = trainer_of(config(tmp_path, 2 * PLIES))
+
+    def refuse() -> None:
+        raise AssertionError("nobody listens to GAME_END")
+
+    monkeypatch.setattr(trainer.step_manager._ended_games, "copy", refuse)
+    trainer.run_training_loop()
+
+
+def test_evaluations_disturb_nothing(tmp_path: Path, plain: Trainer) -> None:
+    """Bit for bit: weights, optimiser, games, counters and every random generator."""
+    settings = config(
+        tmp_path / "evaluated",
+        evaluation=EvaluationConfig(interval=PLIES, games=3),
+        plugins=PluginsConfig(opponents=["plugin_samples:Drawing"]),
+    )
+    trainer = trainer_of(settings)
+    trainer.run_training_loop()
+    log = Path(trainer.eval_log_file_path).read_text().splitlines()
+    assert len(log) == trainer.state.step // PLIES >= 5
+    for line in map(json.loads, log):
+        assert list(line["opponents"]) == ["random", "plugin_samples:Drawing"]
+        assert line["opponents"]["random"]["games"] == 3
+    assert_same_run(trainer, plain)
+
+
+class Troubled(Callback):
+    """Draws, seeds, tries to change what it gets, and fails."""
+
+    name = "troubled"
+
+    def on_rollout_end(self, snapshot: Snapshot) -> None:
+        random.seed(1), np.random.seed(1), torch.manual_seed(1)
+        torch.set_grad_enabled(False)
+
+    def on_game_end(self, snapshot: Snapshot) -> None:
+        snapshot.data["games"].winner[:] = 0
+
+    def on_update_end(self, snapshot: Snapshot) -> None:
+        random.random(), np.random.rand(), torch.rand(3)
+        snapshot.metrics["learn.loss"] = 0.0  # type: ignore[index]
+
+
+def test_a_failing_callback_changes_no_bit(tmp_path: Path, plain: Trainer) -> None:
+    trainer = trainer_of(config(tmp_path / "troubled"))
+    trainer.callback_manager.add(Troubled())
+    assert trainer.run_training_loop()
+    log = Path(trainer.log_file_path).read_text()
+    assert "callback troubled failed at update_end" in log
+    assert "TypeError: 'mappingproxy' object does not support item assignment" in log
+    assert_same_run(trainer, plain)
+
+
+def test_a_callback_can_end_the_run_which_is_saved(tmp_path: Path) -> None:
+    class Enough(Callback):
+        name = "enough"
+
+        def on_update_end(self, snapshot: Snapshot) -> None:
+            if snapshot.iteration == 2:
+                raise StopTraining("it plays well")
+
+    trainer = trainer_of(config(tmp_path, 10**6))
+    trainer.callback_manager.add(Enough())
+    assert not trainer.run_training_loop()
+    assert trainer.state.iteration == 2
+    assert (
+        "callback enough asks the run to end: it plays well"
+        in Path(trainer.log_file_path).read_text()
+    )
+    last = list_checkpoints(Path(trainer.model_dir))[-1]
+    assert load_model(last).manifest["step"] == trainer.state.step
+
+
+def test_a_failure_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trainer = trainer_of(config(tmp_path))
+    noted = Noted()
+    trainer.callback_manager.add(noted)
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("out of luck")
+
+    monkeypatch.setattr(trainer.agent, "learn", fail)
+    with pytest.raises(RuntimeError, match="out of luck"):
+        trainer.run_training_loop()
+    (told,) = [s for s in noted.snapshots if s.event is Event.EXCEPTION]
+    assert told.data["type"] == "RuntimeError" and told.data["message"] == "out of luck"
+    assert "out of luck" in told.data["traceback"]
+    assert noted.snapshots[-1].event is Event.FINISH and not noted.snapshots[-1].data["done"]
+
+
+def test_a_schedule_goes_on_after_a_resume(tmp_path: Path) -> None:
+    def run(settings: AppConfig, resume: str | None = None) -> tuple[Trainer, list[int]]:
+        trainer = trainer_of(settings, resume)
+        noted = Noted()
+        trainer.callback_manager.add(noted, Schedule(every_steps=50))
+        trainer.run_training_loop()
+        steps = [s.step for s in noted.snapshots if s.event is Event.UPDATE_END]
+        return trainer, steps
+
+    _, whole = run(config(tmp_path / "whole", 10 * PLIES))
+    half, first = run(config(tmp_path / "half", 4 * PLIES))
+    _, second = run(config(tmp_path / "half", 10 * PLIES), resume=half.run_artifact_dir)
+    assert first + second == whole and first and second
+    assert len(whole) == whole[-1] // 50, "each interval fires once"
+
+
+def test_plugins_by_the_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plugin_samples.Counting, "updates", [])
+    settings = config(
+        tmp_path,
+        model=ModelConfig(type="plugin_samples:TinyNetwork", options={"width": 5}),
+        evaluation=EvaluationConfig(interval=PLIES, games=2),
+        plugins=PluginsConfig(
+            modules=["plugin_samples"],
+            callbacks=["plugin_samples:Counting"],
+            opponents=["plugin_samples:FirstLegal"],
+        ),
+    )
+    trainer = trainer_of(settings)
+    assert isinstance(trainer.model, TinyNetwork) and trainer.model.stem.out_channels == 5
+    trainer.run_training_loop()
+    assert len(plugin_samples.Counting.updates) == trainer.state.iteration
+    line = json.loads(Path(trainer.eval_log_file_path).read_text().splitlines()[0])
+    assert list(line["opponents"]) == ["random", "plugin_samples:FirstLegal"]
+
+    last = list_checkpoints(Path(trainer.model_dir))[-1]
+    rebuilt = load_model(last).network()
+    assert isinstance(rebuilt, TinyNetwork)
+    for name, tensor in trainer.model.state_dict().items():
+        assert torch.equal(rebuilt.state_dict()[name], tensor)
+    export_checkpoint(last, tmp_path / "policy.pt")
+    further = trainer_of(
+        settings.model_copy(
+            update={"training": settings.training.model_copy(update={"total_timesteps": 8 * PLIES})}
+        ),
+        resume=trainer.run_artifact_dir,
+    )
+    assert isinstance(further.model, TinyNetwork) and further.resumed_from_checkpoint
+    further.run_training_loop()
+    assert further.state.step >= 8 * PLIES
+
+
+@pytest.mark.parametrize(
+    ("sections", "message"),
+    [
+        ({"plugins": PluginsConfig(callbacks=["plugin_samples:NeedsMore"])}, "NeedsMore"),
+        ({"plugins": PluginsConfig(modules=["no_such_module"])}, "no_such_module"),
+        (
+            {
+                "evaluation": EvaluationConfig(interval=PLIES),
+                "plugins": PluginsConfig(opponents=["plugin_samples:Counting"]),
+            },
+            "Counting",
+        ),
+        ({"model": ModelConfig(type="plugin_samples:FirstLegal")}, "FirstLegal"),
+    ],
+)
+def test_a_bad_plugin_is_refused_before_anything_is_made(
+    tmp_path: Path, sections: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(PluginError, match=message):
+        trainer_of(config(tmp_path / "runs", **sections))
+    assert not (tmp_path / "runs").exists()
+
+
+def test_the_best_by_evaluation_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from keisei.evaluation.match import MatchResult
+    from keisei.training import run_evaluator
+
+    scores = iter((3, 9, 1, 2, 5, 4))
+    ask = run_evaluator.execute_full_evaluation_run
+
+    def scored(*args: Any, **kwargs: Any) -> Any:
+        result = ask(*args, **kwargs)
+        from dataclasses import replace
+
+        won = MatchResult(10, next(scores), 0, 0, 0, 0, 1.0)
+        return replace(result, results=(replace(result.results[0], result=won),))
+
+    monkeypatch.setattr(run_evaluator, "execute_full_evaluation_run", scored)
+    settings = config(tmp_path, evaluation=EvaluationConfig(interval=PLIES, games=1))
+    logging = settings.logging.model_copy(update={"keep_checkpoints": 1, "keep_best": 1})
+    trainer = trainer_of(settings.model_copy(update={"logging": logging}))
+    trainer.run_training_loop()
+    kept = list_checkpoints(Path(trainer.model_dir))
+    second = [
+        json.loads(line) for line in (tmp_path / "run/metrics.jsonl").read_text().splitlines()
+    ]
+    best = next(line["step"] for line in second if line["step"] >= 2 * PLIES)
+    assert [load_model(one).manifest["step"] for one in kept] == [best, trainer.state.step]
