@@ -86,7 +86,7 @@ IMPORTS = (
     ("import torch", "torch", ""),
     ("import keisei, torch loaded before", "keisei", "import torch"),
     ("import keisei.envs, torch loaded before", "keisei.envs", "import torch"),
-    ("import keisei.training, torch loaded before", "keisei.training", "import torch"),
+    ("import keisei.training, torch loaded before", "keisei.training.trainer", "import torch"),
 )
 
 

@@ -23,8 +23,18 @@ def modules_after(statement: str) -> set[str]:
 
 @pytest.mark.parametrize(
     "statement",
-    ["import keisei; keisei.Position()", "import keisei.envs; keisei.envs.ShogiVectorEnv(1)"],
+    [
+        "import keisei; keisei.Position()",
+        "import keisei.envs; keisei.envs.ShogiVectorEnv(1)",
+        "import keisei.training",
+    ],
 )
 def test_playing_loads_nothing_heavy(statement: str) -> None:
     loaded = modules_after(statement) & HEAVY
     assert not loaded, f"{statement!r} loads {sorted(loaded)}, which only training should"
+
+
+def test_the_trainer_loads_what_it_writes_with_only_when_it_trains() -> None:
+    late = {"google.protobuf", "tensorboard", "torch._dynamo", "torch.utils.tensorboard", "wandb"}
+    loaded = modules_after("from keisei.training import Trainer; Trainer") & late
+    assert not loaded, f"importing the trainer loads {sorted(loaded)}"

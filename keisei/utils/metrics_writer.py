@@ -7,8 +7,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from torch.utils.tensorboard import SummaryWriter
-
 from keisei.utils.files import replacing
 
 METRICS_FILE = "metrics.jsonl"
@@ -39,6 +37,8 @@ class MetricsWriter:
     """
 
     def __init__(self, run_dir: Path, *, iteration: int, step: int) -> None:
+        from torch.utils.tensorboard import SummaryWriter  # takes long to load
+
         path = run_dir / METRICS_FILE
         if path.exists():
             _forget_after(path, iteration)
