@@ -12,8 +12,9 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 if __name__ == "__main__":
     # Loading takes seconds, and not every library lets KeyboardInterrupt through.
@@ -22,6 +23,9 @@ if __name__ == "__main__":
 
 from keisei.config_schema import AppConfig, ConfigError, load_config, sections
 from keisei.config_sources import Parser, add_options, read_options
+
+if TYPE_CHECKING:
+    from keisei.training.trainer import Trainer
 
 _log = logging.getLogger("keisei.train")
 
@@ -91,19 +95,52 @@ def main(argv: list[str] | None = None) -> int:
     logging.basicConfig(format="%(message)s", level=logging.INFO)
     try:
         args = parse_arguments(argv)
-        # Loading torch takes seconds: not before the command line is known to be good.
-        from keisei.core.model_file import CheckpointError
-        from keisei.training.resume import load_resume_point
-        from keisei.training.trainer import Trainer
+    except ConfigError as error:
+        _log.error("keisei.train: %s", error)
+        return 2
+    # Loading torch takes seconds: not before the command line is known to be good.
+    from keisei.training import distributed
 
-        try:
-            # Found once, by the user's own run_root and run_name.
-            point = load_resume_point(args.resume, args.app)
-            if point is not None:
-                args = parse_arguments(argv, point.model.config)
-            trainer = Trainer(args.app, args, resume_point=point, exit_at_once=True)
-        except (CheckpointError, ValueError) as error:
-            raise ConfigError(str(error)) from error
+    status = 1
+    try:
+        status = _train(argv, args)
+    finally:
+        distributed.leave(failed=status != 0)
+    return status
+
+
+def _prepare(argv: list[str], args: Arguments) -> Trainer:
+    """The trainer of what is asked for, or of what torchrun starts again; ConfigError."""
+    from keisei.core.model_file import CheckpointError
+    from keisei.training import distributed
+    from keisei.training.relaunch import what_to_resume
+    from keisei.training.resume import load_resume_point
+    from keisei.training.trainer import Trainer
+
+    try:
+        app = args.app
+        ranks = distributed.join(app)
+        if not ranks.is_main:
+            for handler in logging.getLogger().handlers:
+                handler.setFormatter(logging.Formatter(f"rank {ranks.rank}: %(message)s"))
+        resume, run_name = what_to_resume(args.resume, app, ranks)
+        # Found once, by the user's own run_root and run_name.
+        point = load_resume_point(resume, app, ranks)
+        if point is not None:
+            saved = distributed.fit_shuffle_blocks(point.model.config, ranks)
+            app = parse_arguments(argv, saved).app
+        if run_name is not None:
+            named = app.logging.model_copy(update={"run_name": run_name})
+            app = app.model_copy(update={"logging": named})
+        args = replace(args, app=app, resume=resume)
+        return Trainer(app, args, ranks=ranks, resume_point=point, exit_at_once=True)
+    except (CheckpointError, ValueError) as error:
+        raise ConfigError(str(error)) from error
+
+
+def _train(argv: list[str], args: Arguments) -> int:
+    try:
+        trainer = _prepare(argv, args)
     except ConfigError as error:
         _log.error("keisei.train: %s", error)
         return 2
@@ -116,8 +153,9 @@ def main(argv: list[str] | None = None) -> int:
     except (RuntimeError, ValueError, OSError) as error:
         _log.error("keisei.train: training failed: %s", error)
         return 1
-    hint = "" if done else f"; go on with --resume {trainer.run_artifact_dir}"
-    _log.info("%s: %s plies%s", trainer.run_artifact_dir, f"{trainer.state.step:,}", hint)
+    if trainer.ranks.is_main:
+        hint = "" if done else f"; go on with --resume {trainer.run_artifact_dir}"
+        _log.info("%s: %s plies%s", trainer.run_artifact_dir, f"{trainer.state.step:,}", hint)
     return 0
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from keisei.config_schema import AppConfig
+from keisei.core.ranks import SINGLE, Ranks
 from keisei.training.display import ProgressDisplay
 from keisei.training.message_panel import MessagePanel
 from keisei.utils.files import replacing
@@ -19,11 +20,16 @@ class DisplayManager:
     """Shows the run ``config`` (resolved) describes, and saves the console beside its log.
 
     ``rich_console`` is where it is drawn; ``rich_log_messages`` holds the last messages, which it
-    gets as a handler of the log.
+    gets as a handler of the log. Of several ``ranks`` the first one does so.
     """
 
     def __init__(
-        self, config: AppConfig, log_file_path: Path | str, *, console: Console | None = None
+        self,
+        config: AppConfig,
+        log_file_path: Path | str,
+        *,
+        console: Console | None = None,
+        ranks: Ranks = SINGLE,
     ) -> None:
         path = Path(log_file_path)
         model, training = config.model, config.training
@@ -31,7 +37,8 @@ class DisplayManager:
             raise TypeError(
                 f"training.total_timesteps: expected a number, got {training.total_timesteps!r}"
             )
-        self.rich_console = console or Console()
+        self._is_main = ranks.is_main
+        self.rich_console = console or Console(quiet=not ranks.is_main)
         self.rich_log_messages = MessagePanel()
         self.console_file_path = path.parent / CONSOLE_FILE
         self._display = ProgressDisplay(
@@ -42,7 +49,8 @@ class DisplayManager:
 
     def start(self) -> None:
         """Begins to draw; elsewhere than on a terminal there is nothing to begin."""
-        self._display.start()
+        if self._is_main:
+            self._display.start()
 
     def phase(self, text: str) -> None:
         """Says what is being done now; seen on a terminal only."""
@@ -50,7 +58,8 @@ class DisplayManager:
 
     def update(self, step: int, seconds: float, left: float, metrics: Mapping[str, float]) -> None:
         """Shows the figures of one iteration; ``left`` is the time the rest will take."""
-        self._display.update(step, seconds, left, metrics)
+        if self._is_main:
+            self._display.update(step, seconds, left, metrics)
 
     def stop(self) -> None:
         """Ends the drawing; a second call does nothing."""
@@ -70,4 +79,5 @@ class DisplayManager:
     def finalize_display(self) -> None:
         """Ends the drawing and saves the console."""
         self.stop()
-        self.save_console_output()
+        if self._is_main:
+            self.save_console_output()

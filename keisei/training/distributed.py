@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import gc
 import logging
 import math
 import os
@@ -75,6 +76,7 @@ def leave(*, failed: bool) -> None:
         return
     watch.close(failed=failed)
     if not failed:
+        gc.collect()
         # NCCL waits here for graphs that are still alive; a run that is over must not wait for it.
         thread = threading.Thread(target=dist.destroy_process_group, daemon=True)
         thread.start()
@@ -111,11 +113,10 @@ def rank_device(name: str, local_rank: int) -> torch.device:
 
 
 def check_shares(config: AppConfig, ranks: Ranks) -> None:
-    """ConfigError unless games and minibatches can be shared equally; ``config`` is resolved."""
+    """ConfigError unless games and their blocks can be shared equally; ``config`` is resolved."""
     world, blocks = ranks.world_size, config.training.shuffle_blocks
     for name, value in (
         ("env.num_games", config.env.num_games),
-        ("training.batch_size", config.training.batch_size),
         ("training.shuffle_blocks", blocks),
     ):
         if isinstance(value, str) or value % world:

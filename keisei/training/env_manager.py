@@ -8,6 +8,7 @@ import torch
 
 from keisei import ops
 from keisei.config_schema import AppConfig
+from keisei.core.ranks import SINGLE, Ranks
 from keisei.envs import ShogiVectorEnv
 from keisei.envs.policy_output_mapper import PolicyOutputMapper
 from keisei.training.episode_state import EpisodeState
@@ -18,12 +19,15 @@ from keisei.utils import TrainingLogger
 class EnvManager:
     """Builds the games that ``config`` (resolved) asks for and knows where they stand.
 
+    Of several ``ranks`` each has an equal share of them, in order.
+
     ``game`` and ``policy_output_mapper`` are there after ``setup_game_components``.
     """
 
-    def __init__(self, config: AppConfig, logger: TrainingLogger) -> None:
+    def __init__(self, config: AppConfig, logger: TrainingLogger, *, ranks: Ranks = SINGLE) -> None:
         self._config = config
         self._logger = logger
+        self._ranks = ranks
         self._game: ShogiVectorEnv | None = None
         self.policy_output_mapper = PolicyOutputMapper()
 
@@ -55,11 +59,13 @@ class EnvManager:
             starts = read_start_positions(config.start_positions)
         if isinstance(config.num_games, str):
             raise TypeError(f"env.num_games: expected a number, got {config.num_games!r}")
+        share = config.num_games // self._ranks.world_size
         game = ShogiVectorEnv(
-            config.num_games,
+            share,
             torch.device(self._config.training.device),
             max_plies=config.max_plies,
             seed=self._config.training.seed,
+            first_game=self._ranks.rank * share,
             # The actions are drawn from the legal mask; the rollout asks once for errors.
             check_actions=False,
         )

@@ -15,7 +15,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from keisei.core.ranks import Ranks
+from keisei.config_schema import AppConfig, ConfigError
+from keisei.core.model_file import CHECKPOINT_FOLDER
+from keisei.core.ranks import SINGLE, Ranks
 from keisei.utils.files import replacing
 
 LAUNCH_FILE = "launch.json"
@@ -32,6 +34,8 @@ class Launch:
     """its processes, one a machine, each by a name that no other process ever has"""
     restarts: int
     """how often it has started the ranks anew, as far as its agents counted"""
+    first: str
+    """the process of the first rank, named in the same way"""
 
 
 def own_agent(environment: Mapping[str, str] = os.environ) -> str | None:
@@ -44,38 +48,78 @@ def own_agent(environment: Mapping[str, str] = os.environ) -> str | None:
         if any(name in _command(ancestor) for name in _LAUNCHERS):
             process = ancestor
             break
-    return f"{socket.gethostname()} {_boot()} {process} {_start_time(process)}"
+    return _name(process)
 
 
 def find_launch(ranks: Ranks, environment: Mapping[str, str] = os.environ) -> Launch | None:
     """The launch that all ranks belong to, the same on each; None without torchrun."""
     restarts = int(environment.get("TORCHELASTIC_RESTART_COUNT", "0"))
-    gathered = ranks.gather_objects((own_agent(environment), restarts))
-    pairs: list[tuple[str | None, int]] = ranks.share(gathered)
-    agents = frozenset(agent for agent, _ in pairs if agent is not None)
+    gathered = ranks.gather_objects((own_agent(environment), restarts, _name(os.getpid())))
+    everyone: list[tuple[str | None, int, str]] = ranks.share(gathered)
+    agents = frozenset(agent for agent, _, _ in everyone if agent is not None)
     # An agent counts what died on its own machine only.
-    return Launch(agents, max(count for _, count in pairs)) if agents else None
+    restarts = max(count for _, count, _ in everyone)
+    return Launch(agents, restarts, everyone[0][2]) if agents else None
 
 
-def record_launch(run_dir: Path, launch: Launch) -> None:
-    """Notes in a run's folder which launch trains it now."""
+def record_launch(run_dir: Path, launch: Launch, *, complete: bool) -> None:
+    """Notes in a run's folder which launch trains it now, or has trained it to its end."""
+    note = {"agents": sorted(launch.agents), "first": launch.first, "complete": complete}
     with replacing(run_dir / LAUNCH_FILE) as temporary:
-        temporary.write_text(json.dumps({"agents": sorted(launch.agents)}) + "\n")
+        temporary.write_text(json.dumps(note, indent=1) + "\n")
 
 
 def find_own_run(run_root: Path, launch: Launch) -> Path | None:
     """The folder of the run that ``launch`` was training before it started the ranks anew.
 
-    None if it had not begun one. Raises OSError or ValueError if a note cannot be read.
+    None if it had not begun one. Runs that this very process trains, or that were complete before
+    anything was restarted, belong to a program that trains several. Raises OSError or ValueError if
+    a note cannot be read.
     """
-    found = [
-        path
-        for path in run_root.glob(f"*/{LAUNCH_FILE}")
-        if launch.agents.intersection(json.loads(path.read_text())["agents"])
-    ]
-    if not found:
-        return None
-    return max(found, key=lambda path: path.stat().st_mtime_ns).parent
+    found = []
+    for path in run_root.glob(f"*/{LAUNCH_FILE}"):
+        note = json.loads(path.read_text())
+        own = launch.agents.intersection(note["agents"]) and note["first"] != launch.first
+        if own and (launch.restarts or not note["complete"]):
+            found.append(path)
+    return max(found, key=lambda path: path.stat().st_mtime_ns).parent if found else None
+
+
+def what_to_resume(
+    resume: str | None, config: AppConfig, ranks: Ranks = SINGLE
+) -> tuple[str | None, str | None]:
+    """What is resumed: ``resume`` as given, unless torchrun restarted the ranks.
+
+    Then the run goes on from its own newest checkpoint. If it has none yet it begins again as it
+    did before, and the second value is the name of its folder, to be used again. The same on every
+    rank. Raises ConfigError if the folders of the runs cannot be read.
+    """
+    launch = find_launch(ranks)
+    if launch is None:
+        return resume, None
+    run, error = None, None
+    if ranks.is_main:
+        try:
+            run = find_own_run(Path(config.logging.run_root), launch)
+        except (OSError, ValueError, KeyError, TypeError) as caught:
+            error = f"logging.run_root: the run to go on with was not found: {caught}"
+    run, error = ranks.share((run, error))
+    if error is not None:
+        raise ConfigError(error)
+    say = _log.warning if ranks.is_main else _log.debug
+    if run is None:
+        if launch.restarts:
+            say("restart %d: no run had begun: it begins now", launch.restarts)
+        return resume, None
+    if any((run / CHECKPOINT_FOLDER).glob("step-*")):
+        say("restart %d: the run in %s goes on", launch.restarts, run)
+        return str(run), None
+    say("restart %d: the run in %s has no checkpoint yet: it begins again", launch.restarts, run)
+    return resume, run.name
+
+
+def _name(process: int) -> str:
+    return f"{socket.gethostname()} {_boot()} {process} {_start_time(process)}"
 
 
 def _ancestors(process: int) -> list[int]:

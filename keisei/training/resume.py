@@ -50,9 +50,10 @@ MAY_CHANGE: dict[str, tuple[str, ...]] = {
     "plugins": ("modules", "callbacks", "opponents"),
 }
 """What may be otherwise than in the checkpoint when a run is resumed; all else must be the same."""
-_MEASURED_ANEW = {
-    ("training", key) for key in ("device", "precision", "compile", "shuffle_blocks")
-} | {("resources", "threads"), ("distributed", "backend")}
+_MEASURED_ANEW = {("training", key) for key in ("device", "precision", "compile")} | {
+    ("resources", "threads"),
+    ("distributed", "backend"),
+}
 
 
 @dataclass(frozen=True)

@@ -33,8 +33,9 @@ class SessionManager:
 
     ``config`` is resolved; ``args.resume`` (if there is one) is a checkpoint folder, a run's folder
     or ``latest``, and ``resume_point`` what was found there, if that was loaded already.
-    Constructing it writes nothing. Raises ConfigError for a name that is taken or would leave
-    ``run_root``, CheckpointError for a checkpoint that cannot be used.
+    Constructing it writes nothing. Of several ``ranks`` the first one chooses the folder, writes
+    and logs. Raises ConfigError for a name that is taken or would leave ``run_root``,
+    CheckpointError for a checkpoint that cannot be used.
     """
 
     def __init__(
@@ -49,17 +50,7 @@ class SessionManager:
         self._ranks = ranks
         self._root = Path(config.logging.run_root)
         point = resume_point or load_resume_point(getattr(args, "resume", None), config, ranks)
-        try:
-            if config.logging.run_name is not None:
-                check_name(config.logging.run_name, "logging.run_name")
-            run = self._choose_run_dir(point)
-            if run.parent == self._root:
-                check_inside(run, self._root, "run folder")
-            check_inside(run / CHECKPOINT_FOLDER, run, "checkpoints")
-        except ConfigError:
-            raise
-        except ValueError as error:
-            raise ConfigError(str(error)) from error
+        run = self._agree_on_run_dir(point)
         self._resumed_from = None if point is None else point.directory
         self.run_artifact_dir = run
         self.run_name = run.name
@@ -70,11 +61,12 @@ class SessionManager:
         self._mirror: WandbMirror | None = None
         self._step: Callable[[], int] = lambda: 0
         self._started_at: float | None = None
+        self._active = False
 
     @property
     def is_active(self) -> bool:
         """Whether the session has started and not ended."""
-        return self._writer is not None
+        return self._active
 
     @property
     def is_wandb_active(self) -> bool:
@@ -86,12 +78,19 @@ class SessionManager:
 
         Raises OSError where that is not allowed.
         """
-        make_folder(self.model_dir)
+        if self._ranks.is_main:
+            make_folder(self.model_dir)
 
     def start(self, progress: TrainState) -> None:
         """Opens the figures where ``progress`` stands; stores what the run is started with."""
         if self.is_active:
             return
+        if self._ranks.is_main:
+            self._open(progress)
+        self._active = True
+        self._started_at = time.monotonic()
+
+    def _open(self, progress: TrainState) -> None:
         self.setup_directories()
         with replacing(self.run_artifact_dir / CONFIG_FILE) as temporary:
             temporary.write_text(self._config.model_dump_json(indent=1) + "\n")
@@ -107,10 +106,11 @@ class SessionManager:
         )
         self._mirror = WandbMirror(self._config, self.run_artifact_dir)
         self._step = lambda: progress.step
-        self._started_at = time.monotonic()
 
     def write_metrics(self, iteration: int, step: int, metrics: Mapping[str, float]) -> None:
         """Writes one iteration's figures everywhere; RuntimeError before ``start``."""
+        if self._active and not self._ranks.is_main:
+            return
         if self._writer is None or self._mirror is None:
             raise RuntimeError("SessionManager.write_metrics: expected start() before")
         self._writer.write(iteration, step, dict(metrics))
@@ -123,7 +123,7 @@ class SessionManager:
         wandb_data: Mapping[str, Any] | None = None,
         log_level: str = "info",
     ) -> None:
-        """Says a line in the log and, when that is active, at Weights & Biases.
+        """Says a line in the log and, when that is active, at Weights & Biases; once for all ranks.
 
         ``wandb_data`` goes there with it. ``log_level`` is debug, info, warning or error.
         """
@@ -132,6 +132,8 @@ class SessionManager:
             raise ValueError(
                 f"log_level: expected debug, info, warning or error, got {log_level!r}"
             )
+        if not self._ranks.is_main:
+            return
         _log.log(number, "%s", message)
         if also_to_wandb and self._mirror is not None:
             self._mirror.log({"message": message, **(wandb_data or {})}, self._step())
@@ -158,6 +160,7 @@ class SessionManager:
 
         A second call, or one before ``start``, does nothing.
         """
+        self._active = False
         writer, self._writer = self._writer, None
         mirror, self._mirror = self._mirror, None
         try:
@@ -166,6 +169,29 @@ class SessionManager:
         finally:
             if mirror is not None:
                 mirror.close()
+
+    def _agree_on_run_dir(self, point: ResumePoint | None) -> Path:
+        """The folder of this run, the same on all ranks; so is the ConfigError."""
+        run: Path | None = None
+        error: str | None = None
+        if self._ranks.is_main:
+            try:
+                run = self._checked_run_dir(point)
+            except ValueError as caught:  # a ConfigError is one
+                error = str(caught)
+        shared: tuple[Path | None, str | None] = self._ranks.share((run, error))
+        if shared[0] is None:
+            raise ConfigError(shared[1])
+        return shared[0]
+
+    def _checked_run_dir(self, point: ResumePoint | None) -> Path:
+        if self._config.logging.run_name is not None:
+            check_name(self._config.logging.run_name, "logging.run_name")
+        run = self._choose_run_dir(point)
+        if run.parent == self._root:
+            check_inside(run, self._root, "run folder")
+        check_inside(run / CHECKPOINT_FOLDER, run, "checkpoints")
+        return run
 
     def _choose_run_dir(self, point: ResumePoint | None) -> Path:
         """The folder of this run.

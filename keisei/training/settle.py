@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 
 import torch
@@ -10,6 +11,7 @@ from keisei.config_schema import AppConfig, ConfigError, resolve
 from keisei.core.determinism import DeterminismError, require_determinism
 from keisei.core.ranks import SINGLE, Ranks
 from keisei.training.device import find_device, why_not_compiled
+from keisei.training.distributed import check_alike, check_shares, rank_device
 
 
 @dataclass(frozen=True)
@@ -22,8 +24,12 @@ class Settled:
 
 
 def settle(config: AppConfig, ranks: Ranks = SINGLE) -> Settled:
-    """Finds the device and settles what depends on it; ConfigError if that cannot be."""
-    device = find_device(config.training.device)
+    """Finds the device and settles what depends on it; ConfigError if that cannot be.
+
+    Nor may the ranks differ in what they train, or have unequal shares of it.
+    """
+    name, several = config.training.device, ranks.world_size > 1
+    device = rank_device(name, ranks.local_rank) if several else find_device(name)
     if config.training.deterministic:  # before anything runs on the device
         try:
             require_determinism(device)
@@ -37,8 +43,14 @@ def settle(config: AppConfig, ranks: Ranks = SINGLE) -> Settled:
             compile_network = False
             warnings.append(f"the network is not fused: {reason}")
     resolved = resolve(
-        config, device=str(device), compile_network=compile_network, ranks=ranks.world_size
+        config,
+        device=str(device),
+        compile_network=compile_network,
+        ranks=ranks.world_size,
+        local_ranks=int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if several else 1,
     )
     if isinstance(resolved.resources.threads, int):
         torch.set_num_threads(resolved.resources.threads)
+    check_shares(resolved, ranks)
+    check_alike(resolved, ranks)
     return Settled(resolved, device, tuple(warnings))

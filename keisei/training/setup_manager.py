@@ -17,6 +17,7 @@ from keisei.core.ranks import SINGLE, Ranks
 from keisei.envs import ShogiVectorEnv
 from keisei.envs.policy_output_mapper import PolicyOutputMapper
 from keisei.training.display import format_seconds
+from keisei.training.distributed import state_of_rank
 from keisei.training.resume import ResumePoint
 from keisei.training.run_state import restore_run
 from keisei.training.train_state import TrainState
@@ -53,17 +54,24 @@ class SetupManager:
     ) -> tuple[ActorCriticProtocol, PPOAgent, ExperienceBuffer]:
         """The network with weights drawn from the seed, its learner, and the rollout store."""
         training, games = self._config.training, self._config.env.num_games
-        if isinstance(training.rollout_length, str) or isinstance(games, str):
+        if (
+            isinstance(training.rollout_length, str)
+            or isinstance(training.shuffle_blocks, str)
+            or isinstance(games, str)
+        ):
             raise TypeError("SetupManager: expected a resolved configuration")
         seed_all(training.seed)
         model = build_network(self._config.model)
         model.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        for tensor in model.state_dict().values():  # whatever they were drawn from
+            self._ranks.broadcast_(tensor)
         agent = PPOAgent(model, training, self._device, self._ranks)
         buffer = ExperienceBuffer(
             training.rollout_length,
             games // self._ranks.world_size,
             self._device,
             ranks=self._ranks,
+            shuffle_blocks=training.shuffle_blocks,
         )
         return model, agent, buffer
 
@@ -86,7 +94,8 @@ class SetupManager:
             return False
         for one in point.rejected:
             warn(f"passed over: {one.reason}")
-        progress, warnings = restore_run(point.model, point.states[0], agent, game, shuffle)
+        state = state_of_rank(point.states, self._ranks, point.directory)
+        progress, warnings = restore_run(point.model, state, agent, game, shuffle)
         take_progress(progress)
         for warning in warnings:
             warn(warning)
@@ -103,7 +112,7 @@ class SetupManager:
         warnings: Sequence[str] = (),
     ) -> None:
         """Says what is trained, on what, and where the run stands."""
-        training, model = self._config.training, self._config.model
+        training, model, games = self._config.training, self._config.model, self._config.env
         weights = sum(parameter.numel() for _, parameter in agent.model.named_parameters())
         device = self._device
         name = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
@@ -112,9 +121,14 @@ class SetupManager:
             f"{weights:,} weights; {training.precision} on {name}"
         )
         log_both(
-            f"each iteration: {game.num_envs:,} games x {training.rollout_length} plies, "
+            f"each iteration: {games.num_games:,} games x {training.rollout_length} plies, "
             f"then {training.ppo_epochs} passes in batches of {agent.batch_size:,}"
         )
+        if self._ranks.world_size > 1:
+            log_both(
+                f"{self._ranks.world_size} ranks, each with {game.num_envs:,} of the games and its "
+                f"share of every batch, by {self._config.distributed.backend}"
+            )
         if resumed_from is not None:
             log_both(
                 f"resumed from {resumed_from}: {progress.step:,} plies, "

@@ -23,7 +23,10 @@ _PLANES = (ops.FEATURE_PLANES, 9, 9)
 
 
 class StepManager:
-    """Plays rollouts with the games and learns from them; the order of rows is drawn here."""
+    """Plays rollouts with the games and learns from them; the order of rows is drawn here.
+
+    Figures are those of all ranks that the learner is one of.
+    """
 
     def __init__(
         self, game: ShogiVectorEnv, agent: PPOAgent, buffer: ExperienceBuffer, *, seed: int
@@ -53,7 +56,7 @@ class StepManager:
         if note_games:
             self._ended_games.copy()
         self._game.raise_errors()
-        return rollout_counts(self._buffer)
+        return rollout_counts(self._buffer, self._agent.ranks)
 
     def ended_games(self) -> EndedGames:
         """The games that ended in the last rollout that was played with ``note_games``."""
@@ -85,7 +88,7 @@ class StepManager:
                 f"got {len(self._buffer)}"
             )
         figures = self._agent.learn(self._buffer, self.shuffle, on_minibatch)
-        figures |= rollout_values(self._buffer)
+        figures |= rollout_values(self._buffer, self._agent.ranks)
         self._buffer.clear()
         return figures
 

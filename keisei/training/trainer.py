@@ -18,7 +18,7 @@ from keisei.config_schema import AppConfig
 from keisei.core.actor_critic_protocol import ActorCriticProtocol
 from keisei.core.experience_buffer import ExperienceBuffer
 from keisei.core.ppo_agent import PPOAgent
-from keisei.core.ranks import SINGLE, Ranks
+from keisei.core.ranks import Ranks
 from keisei.envs import ShogiVectorEnv
 from keisei.envs.policy_output_mapper import PolicyOutputMapper
 from keisei.evaluation.evaluate import EvaluationResult
@@ -29,6 +29,7 @@ from keisei.training.checkpoint_writer import CheckpointWriteError
 from keisei.training.compatibility_mixin import CompatibilityMixin
 from keisei.training.data_structures import TrainerState
 from keisei.training.display_manager import DisplayManager
+from keisei.training.distributed import fit_shuffle_blocks, join
 from keisei.training.env_manager import EnvManager
 from keisei.training.episode_state import EpisodeState
 from keisei.training.interrupt import StopRequest
@@ -36,6 +37,7 @@ from keisei.training.message_panel import MessagePanel
 from keisei.training.metrics_manager import MetricsManager
 from keisei.training.model_manager import ModelManager
 from keisei.training.parallel_setup import set_up_together
+from keisei.training.relaunch import find_launch, record_launch
 from keisei.training.resume import (
     ResumePoint,
     as_in_checkpoint,
@@ -70,7 +72,8 @@ class Trainer(CompatibilityMixin):
     ``config`` is the configuration as given, ``resolved_config`` the same with nothing ``auto``,
     which the managers go by. ``args.resume`` is a checkpoint folder, a run's folder, ``latest``, or
     None (also if ``args`` has no such name); ``resume_point`` is what was found there, if it was
-    loaded already. ``console`` is where the run is shown, ``ranks`` the processes that share it.
+    loaded already. ``console`` is where the run is shown, ``ranks`` the processes that share it: by
+    default those that torchrun started.
     ``exit_at_once``: a second SIGINT ends the process, as a command should; otherwise it raises
     KeyboardInterrupt.
 
@@ -84,7 +87,7 @@ class Trainer(CompatibilityMixin):
         args: Any = None,
         console: Console | None = None,
         *,
-        ranks: Ranks = SINGLE,
+        ranks: Ranks | None = None,
         resume_point: ResumePoint | None = None,
         exit_at_once: bool = False,
     ) -> None:
@@ -92,7 +95,9 @@ class Trainer(CompatibilityMixin):
         self._exit_at_once = exit_at_once
         self.config = config
         self.args = args
+        ranks = join(config) if ranks is None else ranks
         self.ranks = ranks
+        self._launch = find_launch(ranks)
         self._warnings: list[str] = []  # said once there is a log
         self._stop: StopRequest | None = None
         self._resume_point = resume_point or load_resume_point(
@@ -123,13 +128,14 @@ class Trainer(CompatibilityMixin):
             directory=self.session_manager.model_dir,
             rejected=point.rejected if point is not None else (),
         )
+        self._note_launch(complete=False)
         self._initialized = True
 
     def _settle(self) -> tuple[AppConfig, torch.device]:
         """The configuration with nothing left open; what may not change on resume is refused."""
         config, point = self.config, self._resume_point
         if point is not None:
-            config = as_in_checkpoint(config, point.model.config)
+            config = as_in_checkpoint(config, fit_shuffle_blocks(point.model.config, self.ranks))
         settled = settle(config, self.ranks)
         self._warnings += settled.warnings
         if point is not None:
@@ -139,21 +145,26 @@ class Trainer(CompatibilityMixin):
 
     def _initialize_managers(self, console: Console | None) -> None:
         config, log_file_path, ranks = self.resolved_config, self.log_file_path, self.ranks
-        self.display_manager = DisplayManager(config, log_file_path, console=console)
+        self.display_manager = DisplayManager(config, log_file_path, console=console, ranks=ranks)
         self.rich_console: Console = self.display_manager.rich_console
         self.rich_log_messages: MessagePanel = self.display_manager.rich_log_messages
-        self.logger = TrainingLogger(
-            Path(log_file_path),
-            self.rich_console,
-            config.logging.log_level,
-            extra=[self.rich_log_messages],
-        )
+        if ranks.is_main:
+            self.logger = TrainingLogger(
+                Path(log_file_path),
+                self.rich_console,
+                config.logging.log_level,
+                extra=[self.rich_log_messages],
+            )
+        else:  # what all ranks have to say is said once
+            self.logger = TrainingLogger(
+                None, Console(stderr=True), "error", prefix=f"rank {ranks.rank}: "
+            )
         managers = self._together(
             {
                 "model_manager": lambda: ModelManager(
                     config, self.args, self.device, self.logger, ranks=ranks
                 ),
-                "env_manager": lambda: EnvManager(config, self.logger),
+                "env_manager": lambda: EnvManager(config, self.logger, ranks=ranks),
                 "metrics_manager": MetricsManager,
                 "callback_manager": lambda: CallbackManager(
                     config, self.model_dir, is_main=ranks.is_main, ranks=ranks.world_size
@@ -207,6 +218,7 @@ class Trainer(CompatibilityMixin):
             # Ranks give up together or not at all: there every iteration is finished.
             hold=None if self.ranks.world_size > 1 else self._hold,
             save_held=self._save_held,
+            ranks=self.ranks,
         )
         self._handle_checkpoint_resume()
         self._initialize_callbacks()
@@ -263,6 +275,11 @@ class Trainer(CompatibilityMixin):
                 f"evaluation.{one.opponent}.win_rate": one.result.win_rate for one in result.results
             },
         )
+
+    def _note_launch(self, *, complete: bool) -> None:
+        """So that torchrun, if it starts the ranks anew, goes on with this run."""
+        if self._launch is not None and self.ranks.is_main:
+            record_launch(Path(self.run_artifact_dir), self._launch, complete=complete)
 
     def _together(self, parts: dict[str, Callable[[], Any]]) -> dict[str, Any]:
         prepare: Callable[[], None] = lambda: None  # noqa: E731
@@ -406,6 +423,7 @@ class Trainer(CompatibilityMixin):
         if not isinstance(failure, CheckpointWriteError):
             if done:
                 steps.append(self.model_manager.save_final_model)
+                steps.append(functools.partial(self._note_launch, complete=True))
             steps.append(functools.partial(self._save_final_checkpoint, log_both))
         steps.append(self.model_manager.close)
         steps.append(functools.partial(loop.tell, Event.FINISH, done=done))

@@ -9,9 +9,11 @@ from typing import Any, Protocol
 
 from keisei.config_schema import TrainingConfig
 from keisei.core import schedules
+from keisei.core.ranks import SINGLE, Ranks
 from keisei.training.callbacks import Event
 from keisei.training.callbacks import Snapshot as Moment
 from keisei.training.checkpoint import Snapshot
+from keisei.training.distributed import any_rank, slowest
 from keisei.training.ended_games import EndedGames
 from keisei.training.interrupt import GRACE_SECONDS, IterationAbandonedError
 from keisei.training.train_state import TrainState
@@ -107,7 +109,8 @@ class TrainingLoopManager:
     """Drives what it is handed; it builds nothing and keeps nothing but whether it is at work.
 
     ``write`` takes iteration, step and figures; ``after_update`` is called between two iterations,
-    when a checkpoint of the run may be taken. ``config`` is resolved.
+    when a checkpoint of the run may be taken. ``config`` is resolved. Of several ``ranks`` each has
+    its own, and they iterate and stop together.
 
     Before an iteration that may be slow, ``hold`` copies the run; if a stop is asked for and the
     iteration then takes too long, it is given up and ``save_held`` gets the copy. Without ``hold``
@@ -125,6 +128,7 @@ class TrainingLoopManager:
         callbacks: Callbacks,
         write: Callable[[int, int, Mapping[str, float]], None],
         after_update: Callable[[], None],
+        ranks: Ranks = SINGLE,
         hold: Callable[[], Snapshot] | None = None,
         save_held: Callable[[Snapshot], object] = lambda _: None,
     ) -> None:
@@ -137,6 +141,7 @@ class TrainingLoopManager:
         self._callbacks = callbacks
         self._write = write
         self._after_update = after_update
+        self._ranks = ranks
         self._hold = hold
         self._save_held = save_held
         self._keep_on: Callable[[], None] = lambda: None
@@ -171,7 +176,7 @@ class TrainingLoopManager:
         self.is_running = True
         took = 0.0
         try:
-            while not (self.is_complete or stop.requested or self._callbacks.stop_reason):
+            while not (self.is_complete or self._is_to_stop(stop)):
                 if state.iteration == compiling:
                     self._learner.compile_network()
                 may_be_slow = state.iteration < warm_until or took > GRACE_SECONDS / 2
@@ -198,6 +203,10 @@ class TrainingLoopManager:
         finally:
             self.is_running = False
         return self.is_complete
+
+    def _is_to_stop(self, stop: Stop) -> bool:
+        """Whether any rank is asked to stop, or a callback wants it; the same on all."""
+        return any_rank(self._ranks, stop.requested or self._callbacks.stop_reason is not None)
 
     def tell(self, event: Event, **data: Any) -> None:
         """Tells the callbacks of an event at the point where the run stands."""
@@ -234,11 +243,13 @@ class TrainingLoopManager:
         self._display.phase("learning")
         learned = self._steps.learn(on_minibatch=self._keep_on)
         end = time.perf_counter()
+        # The same on all ranks, so that what is due by the time is due on all.
+        collect_seconds, learn_seconds = slowest(self._ranks, collected - start, end - collected)
         figures = self._metrics.record(
             counts,
             learned,
-            collect_seconds=collected - start,
-            learn_seconds=end - collected,
+            collect_seconds=collect_seconds,
+            learn_seconds=learn_seconds,
             settings={"learning_rate": learning_rate, "entropy_coefficient": entropy_coefficient},
         )
         self.in_iteration = False

@@ -21,9 +21,10 @@ class TrainingLogger:
     """Sends everything logged below ``keisei`` to the console and, with UTC times, to a file.
 
     On a terminal the lines go through rich, so that they do not tear a live display on the same
-    console; elsewhere they are plain. ``extra`` handlers get the same messages. It does so from
-    ``open`` to ``close``, or as a context manager; before and after, its lines go where Python's
-    logging sends them. Values of secret environment variables are masked everywhere.
+    console; elsewhere they are plain; ``prefix`` stands before each. ``extra`` handlers get the
+    same messages. It does so from ``open`` to ``close``, or as a context manager; before and after,
+    its lines go where Python's logging sends them. Values of secret environment variables are
+    masked everywhere.
     """
 
     def __init__(
@@ -32,11 +33,13 @@ class TrainingLogger:
         console: Console,
         level: str = "info",
         extra: Sequence[logging.Handler] = (),
+        prefix: str = "",
     ) -> None:
         self._logger = logging.getLogger(ROOT)
         self._path = log_file_path
         self._console = console
         self._level = level
+        self._prefix = prefix
         self._extra = tuple(extra)
         self._handlers: list[logging.Handler] = []
         self._before: tuple[int, bool] = (logging.NOTSET, True)
@@ -53,10 +56,12 @@ class TrainingLogger:
             screen = RichHandler(
                 console=self._console, show_path=False, show_level=False, log_time_format="%H:%M:%S"
             )
-            screen.setFormatter(MaskingFormatter("%(message)s"))
+            screen.setFormatter(MaskingFormatter(f"{self._prefix}%(message)s"))
         else:
             screen = logging.StreamHandler(self._console.file)
-            screen.setFormatter(MaskingFormatter("%(asctime)s %(message)s", "%H:%M:%S"))
+            screen.setFormatter(
+                MaskingFormatter(f"%(asctime)s {self._prefix}%(message)s", "%H:%M:%S")
+            )
         handlers = [screen, *self._extra]
         if self._path is not None:
             file = logging.FileHandler(self._path, encoding="utf-8")

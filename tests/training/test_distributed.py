@@ -57,7 +57,6 @@ def test_what_can_be_shared_equally() -> None:
     ("training", "world", "message"),
     [
         ({}, 5, r"env\.num_games: expected a multiple of 5 ranks, got 24"),
-        ({"batch_size": 66}, 4, r"training\.batch_size: expected a multiple of 4 ranks, got 66"),
         ({"shuffle_blocks": 3}, 2, r"training\.shuffle_blocks: .* 2 ranks, got 3"),
         ({"shuffle_blocks": 10}, 2, r"shuffle_blocks: .* divides env\.num_games, 24, got 10"),
     ],
