@@ -23,3 +23,4 @@ seen = {
 }
 ranks.barrier()
 (Path(sys.argv[1]) / f"{ranks.rank}.json").write_text(json.dumps(seen))
+torch.distributed.destroy_process_group()

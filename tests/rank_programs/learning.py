@@ -66,3 +66,5 @@ torch.save(
     },
     folder / f"{ranks.rank}.pt",
 )
+if ranks.world_size > 1:
+    torch.distributed.destroy_process_group()
