@@ -1,4 +1,4 @@
-"""Some updates with ``training.deterministic``; prints the sum of everything they changed.
+"""Updates with ``training.deterministic``; after each one prints the sum of what they changed.
 
 Usage: deterministic_run.py DEVICE UPDATES. On CUDA with fused kernels, bfloat16 and graphs.
 """
@@ -47,9 +47,9 @@ for _ in range(updates):
     env.raise_errors()
     metrics = agent.learn(buffer, shuffle)
     assert metrics["gradient_steps"] > 0 and metrics["skipped_updates"] == 0, metrics
-total = hashlib.sha256()
-for state in (agent.network_tensors(), agent.training_tensors(), env.state_dict()):
-    for name, tensor in sorted(state.items()):
-        total.update(name.encode())
-        total.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
-sys.stdout.write(f"{total.hexdigest()}\n")
+    total = hashlib.sha256()
+    for state in (agent.network_tensors(), agent.training_tensors(), env.state_dict()):
+        for name, tensor in sorted(state.items()):
+            total.update(name.encode())
+            total.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+    sys.stdout.write(f"{total.hexdigest()}\n")

@@ -34,32 +34,33 @@ def as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     os.environ.pop(WORKSPACE, None)
 
 
-def run(device: str, updates: int) -> str:
+def run(device: str, updates: int) -> list[str]:
     environment = {k: v for k, v in os.environ.items() if k not in (WORKSPACE, INDUCTOR)}
     done = subprocess.run(
         [sys.executable, PROGRAM, device, str(updates)],
-        env=environment | {"OMP_NUM_THREADS": "2"},
+        env=environment | {"OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
         timeout=300,
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert re.fullmatch(r"[0-9a-f]{64}\n", done.stdout), done.stdout
-    return done.stdout
+    sums = done.stdout.splitlines()
+    assert len(set(sums)) == updates, f"each update changes something: {sums}"
+    return sums
 
 
 @pytest.mark.parametrize(
-    ("device", "updates"), [("cpu", 3), pytest.param("cuda:0", 6, marks=pytest.mark.gpu)]
+    ("device", "updates"), [("cpu", 2), pytest.param("cuda:0", 6, marks=pytest.mark.gpu)]
 )
 def test_two_runs_end_with_the_same_bits(device: str, updates: int) -> None:
-    first = run(device, updates)
-    assert run(device, updates) == first
-    assert run(device, updates - 1) != first
+    assert run(device, updates) == run(device, updates)
 
 
 def test_what_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: False)
+    # Joining ranks starts CUDA without making a tensor.
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.cuda, "memory_stats", lambda _: {})
     require_determinism(torch.device("cuda"))
     assert os.environ[WORKSPACE] == ":4096:8"
     assert torch.are_deterministic_algorithms_enabled()
@@ -70,8 +71,10 @@ def test_what_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_too_late_or_set_up_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    used = {"allocation.all.allocated": 3}
     monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
-    with pytest.raises(DeterminismError, match="or a process that has not used CUDA yet"):
+    monkeypatch.setattr(torch.cuda, "memory_stats", lambda _: used)
+    with pytest.raises(DeterminismError, match="or a process that has made no tensor on cuda yet"):
         require_determinism(torch.device("cuda"))
     monkeypatch.setenv(WORKSPACE, ":0:0")
     with pytest.raises(DeterminismError, match="expected :4096:8 or :16:8, got ':0:0'"):
