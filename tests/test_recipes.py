@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from ranks import plain_environment
 
 from keisei.config_schema import AppConfig, config_from_dict, load_config, resolve
 
@@ -28,10 +28,13 @@ TINY = [
     "--model.tower-width=8",
     "--logging.run-name=tiny",
 ]
+EVALUATED = ["--evaluation.interval=48", "--evaluation.games=2"]
 
 
-def overruled() -> set[str]:
-    return {option.partition("=")[0][2:].replace("-", "_") for option in TINY}
+def options(path: Path) -> list[str]:
+    """What makes the recipe tiny; it evaluates if it does so in full."""
+    evaluates = load_config(path, environment={}).evaluation.interval is not None
+    return TINY + EVALUATED if evaluates else TINY
 
 
 def test_the_recipes_are_there() -> None:
@@ -60,9 +63,9 @@ def test_a_recipe_resolves_as_it_stands(path: Path) -> None:
 def start(path: Path, folder: Path, *launcher: str) -> dict[str, object]:
     """Runs the recipe in a tiny size; returns the configuration that it stored."""
     done = subprocess.run(
-        [sys.executable, *launcher, "-m", "keisei.train", "--config", str(path), *TINY],
+        [sys.executable, *launcher, "-m", "keisei.train", "--config", str(path), *options(path)],
         cwd=folder,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        env=plain_environment(),
         capture_output=True,
         text=True,
         timeout=180,
@@ -73,6 +76,8 @@ def start(path: Path, folder: Path, *launcher: str) -> dict[str, object]:
     steps = [json.loads(line)["step"] for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert steps[-1] >= TOTAL > steps[-2], f"{path.name}: {steps}"
     assert list((run / "checkpoints").glob("step-*/model.ckpt")), f"{path.name}: no checkpoint"
+    evaluations = (run / "evaluation.log").exists()
+    assert evaluations == (EVALUATED[0] in options(path)), f"{path.name}: {done.stdout}"
     stored = json.loads((run / "config.json").read_text())
     assert isinstance(stored, dict)
     return stored
@@ -81,7 +86,18 @@ def start(path: Path, folder: Path, *launcher: str) -> dict[str, object]:
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_a_recipe_runs(path: Path, tmp_path: Path) -> None:
     ran = config_from_dict(start(path, tmp_path), "config.json").model_dump()
+    overruled = {word.partition("=")[0][2:].replace("-", "_") for word in options(path)}
     for section, keys in load_config(path, environment={}).model_dump(exclude_unset=True).items():
         for key, value in keys.items():
-            if f"{section}.{key}" not in overruled():
+            if f"{section}.{key}" not in overruled:
                 assert ran[section][key] == value, f"{path.name}: {section}.{key} was not kept"
+
+
+def test_the_recipe_for_several_gpus_runs_on_several_ranks(tmp_path: Path) -> None:
+    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
+    stored = start(ROOT / "configs" / "four-gpus.yaml", tmp_path, *launcher)
+    ran = config_from_dict(stored, "config.json")
+    assert ran.distributed.backend == "gloo"
+    assert ran.training.shuffle_blocks == 2
+    (once,) = json.loads((tmp_path / "runs" / "tiny" / "run.json").read_text())["starts"]
+    assert once["ranks"] == 2
