@@ -79,7 +79,13 @@ _PLUGIN = r"[A-Za-z_][\w.-]*(:[A-Za-z_][\w.]*)?"
 PluginName = Annotated[str, _like(_PLUGIN, "an entry point's name or 'module:Class'")]
 ModuleName = Annotated[str, _like(r"[^\W\d]\w*(\.[^\W\d]\w*)*", "the name of a module")]
 DeviceName = Annotated[str, _like(r"auto|cpu|cuda(:\d+)?", "auto, cpu, cuda or cuda:N")]
-FolderName = Annotated[str, _like(r"[^./\\\x00-\x1f][^/\\\x00-\x1f]*", "the name of one folder")]
+FolderName = Annotated[
+    str,  # so no path, no option of a command, no pattern of a shell
+    _like(
+        r"(?!.*\.\.)\w[\w.+=@,~ -]{0,199}",
+        "the name of one folder (letters, digits and _.+=@,~ -, no '..')",
+    ),
+]
 FilePath = Annotated[str, _like(r"[^\x00]+", "a path")]
 
 

@@ -122,7 +122,7 @@ class MetricsManager:
         """The learner's figures of one update in one line."""
         steps = int(learned.get("gradient_steps", 0))
         figures = " ".join(f"{name} {learned[name]:.4g}" for name in _IN_WORDS if name in learned)
-        return f"PPO: {steps} gradient steps | {figures}" if figures else f"PPO: {steps} steps"
+        return f"PPO: {steps or 'no'} gradient steps" + (f" | {figures}" if figures else "")
 
     def start_pace(self, warm_up: int) -> None:
         """The pace is that of the iterations from now on, less the first ``warm_up``."""

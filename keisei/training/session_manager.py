@@ -18,7 +18,7 @@ from keisei.training.train_state import TrainState
 from keisei.utils.files import replacing
 from keisei.utils.metrics_writer import MetricsWriter
 from keisei.utils.provenance import run_record, write_run_record
-from keisei.utils.safe_paths import check_inside, check_name, make_folder
+from keisei.utils.safe_paths import check_inside, make_folder
 from keisei.utils.wandb_mirror import WandbMirror
 
 CONFIG_FILE = "config.json"
@@ -185,8 +185,6 @@ class SessionManager:
         return shared[0]
 
     def _checked_run_dir(self, point: ResumePoint | None) -> Path:
-        if self._config.logging.run_name is not None:
-            check_name(self._config.logging.run_name, "logging.run_name")
         run = self._choose_run_dir(point)
         if run.parent == self._root:
             check_inside(run, self._root, "run folder")
