@@ -215,7 +215,10 @@ class PPOAgent:
             diagnosis = self._guard.report(self._named, self._learning_rate())
             if in_a_row >= self.config.max_skipped_updates:
                 raise TrainingDivergedError(diagnosis)
-            _log.warning("%d gradient steps were skipped in this update: %s", skipped, diagnosis)
+            if self.ranks.is_main:  # the others found the same
+                _log.warning(
+                    "%d gradient steps were skipped in this update: %s", skipped, diagnosis
+                )
         metrics = dict(zip(_FIGURES, sums, strict=True)) if taken else {}
         metrics.pop("logits", None)
         metrics = {name: total / taken for name, total in metrics.items()}
