@@ -14,8 +14,6 @@ from keisei.training.data_structures import COMPONENT_DEPENDENCIES, ComponentDep
 
 FOLDER = Path(trainer.__file__).parent
 MANAGERS = sorted(path.stem for path in FOLDER.glob("*_manager.py"))
-    path.stem for path in FOLDER.glob("*_manager.py") if path.stem != "plugin_manager"
-)
 SPECIFIED = {
     "session_manager", "display_manager", "model_manager", "env_manager", "metrics_manager",
     "callback_manager", "setup_manager", "step_manager", "training_loop_manager",
