@@ -36,6 +36,8 @@ CONFIG = {
     "model": {"tower_depth": 2, "tower_width": 16},
     "logging": {"checkpoint_interval": 10**9},
 }
+# Figures of the machine, not of what was learned.
+NOT_LEARNED = ("speed.", "time.", "resources.")
 RUNS = {
     # Every minibatch is the whole rollout: the order of its rows is only that of a sum.
     "whole": TRAINING | {"batch_size": 512, "ppo_epochs": 4, "target_kl": None},
@@ -69,7 +71,11 @@ def run(training: dict[str, Any], starts: list[str], folder: Path) -> list[dict[
     trainer.run_training_loop()
     lines = (folder / "run" / "metrics.jsonl").read_text().splitlines()
     return [
-        {name: value for name, value in json.loads(line).items() if not name.startswith("speed.")}
+        {
+            name: value
+            for name, value in json.loads(line).items()
+            if not name.startswith(NOT_LEARNED)
+        }
         for line in lines
     ]
 

@@ -1,8 +1,8 @@
 """How many games and how large a batch suit a device, measured at the start of a run.
 
-``env.num_games: fit`` and ``training.batch_size: fit`` ask for it. Sizes double as long as that pays
-and fits: the smallest size within ``ENOUGH`` of the best rate is taken, since more games or larger
-batches than the device needs only make learning slower.
+``env.num_games: fit`` and ``training.batch_size: fit`` ask for it. Sizes double as long as that
+pays and fits: the smallest size within ``ENOUGH`` of the best rate is taken, since more games or
+larger batches than the device needs only make learning slower.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import torch
 
 from keisei import ops
 from keisei.config_schema import AppConfig, ConfigError
+from keisei.core.network import build_network
 from keisei.core.ppo_agent import PPOAgent
 from keisei.envs import ShogiVectorEnv
 from keisei.training.resource_limits import available, bytes_of_games
@@ -67,6 +68,18 @@ def measure_rates(sizes: Iterator[int], seconds_of: Callable[[int], float]) -> d
         if seconds > _LONGEST or rates[size] < _GAIN * last:
             break
     return rates
+
+
+def _trials(config: AppConfig, device: torch.device) -> Trials:
+    devices = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices):
+        network = build_network(config.model)
+    network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    agent = PPOAgent(network, config.training, device)
+    if config.training.compile:
+        agent.compile_network()
+    agent.network.refresh()
+    return Trials(config, agent)
 
 
 class Trials:
@@ -124,28 +137,26 @@ class Trials:
 
         def gradient() -> None:
             logits, values = self._agent.evaluate(rows)
-            loss = ops.ppo_loss(
-                logits, values, mask, actions, zeros, zeros, zeros, zeros, valid
-            )
+            loss = ops.ppo_loss(logits, values, mask, actions, zeros, zeros, zeros, zeros, valid)
             self._agent.network.gradients([loss.total])
 
         return self._seconds(gradient)
 
 
 def fit_sizes(
-    config: AppConfig, agent: PPOAgent, wanted: frozenset[str], trials: Trials | None = None
+    config: AppConfig, device: torch.device, wanted: frozenset[str], trials: Trials | None = None
 ) -> dict[str, int]:
-    """One rank's games and batch, for the keys in ``wanted``; ``config`` is resolved but for them.
+    """One rank's games and batch, for the keys in ``wanted``; ``config`` is resolved.
 
-    A batch is never larger than the rollout that it is drawn from. Raises ConfigError where not
-    even the smallest size fits.
+    What ``config`` says of these keys does not count. A batch is never larger than the rollout that
+    it is drawn from. torch's random generators stay as they are. Raises ConfigError where not even
+    the smallest size fits.
     """
-    trials = trials or Trials(config, agent)
-    kind = agent.device.type
+    trials = trials or _trials(config, device)
+    kind = device.type
     rollout, games = config.training.rollout_length, config.env.num_games
     assert not isinstance(rollout, str) and not isinstance(games, str)
     found: dict[str, int] = {}
-    agent.network.refresh()
     for key, sizes, seconds_of in (
         ("env.num_games", GAMES[kind], trials.play),
         ("training.batch_size", BATCHES[kind], trials.learn),
@@ -164,5 +175,5 @@ def fit_sizes(
             ) from error
         found[key] = smallest_good(rates)
         shown = ", ".join(f"{size:,}: {rate:,.0f}/s" for size, rate in rates.items())
-        _log.info("%s: %s fits %s (%s)", key, f"{found[key]:,}", agent.device, shown)
+        _log.info("%s: %s fits %s (%s)", key, f"{found[key]:,}", device, shown)
     return found

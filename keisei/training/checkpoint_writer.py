@@ -25,6 +25,7 @@ from keisei.training.checkpoint import (
     write_index,
     write_rank_files,
 )
+from keisei.training.resource_limits import check_disk
 from keisei.utils.files import clear, publish, unpublished
 
 _T = TypeVar("_T")
@@ -166,6 +167,7 @@ class CheckpointWriter:
 
     def _write_own(self, job: _Job, folder: Path) -> dict[str, FileRecord]:
         check_finite(job.snapshot)
+        check_disk(folder, _bytes_of(job.snapshot), job.config.resources.disk_reserve_gb)
         return write_rank_files(folder, job.snapshot, job.config, self._ranks.rank)
 
     def _publish(self, job: _Job, folder: Path, records: list[dict[str, FileRecord]]) -> None:
@@ -190,6 +192,11 @@ class CheckpointWriter:
         if errors:
             raise CheckpointError("; ".join(errors))
         return [value for value, _ in outcomes or []]
+
+
+def _bytes_of(snapshot: Snapshot) -> int:
+    tensors = [*snapshot.network.values(), *snapshot.state.tensors.values()]
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
 
 def _words(error: Exception) -> str:

@@ -95,10 +95,12 @@ class MetricsManager:
         collect_seconds: float,
         learn_seconds: float,
         settings: Mapping[str, float],
+        also: Mapping[str, float] = {},
     ) -> dict[str, float]:
         """Counts one iteration; returns its figures by their full names.
 
-        ``settings`` are what the learner was told for it, such as the learning rate.
+        ``settings`` are what the learner was told for it, such as the learning rate; ``also`` are
+        figures that have their full names already.
         """
         seconds = collect_seconds + learn_seconds
         state, games = self.state, counts["games"]
@@ -115,6 +117,7 @@ class MetricsManager:
             **{f"learn.{name}": value for name, value in {**learned, **settings}.items()},
             **{f"games.{name}": float(count) for name, count in counts.items()},
             "games.mean_plies": counts["game_plies"] / games if games else 0.0,
+            **also,
         }
         return dict(self.latest)
 

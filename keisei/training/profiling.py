@@ -7,11 +7,10 @@ import re
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
-from torch.autograd import DeviceType
+from torch.autograd import DeviceType  # type: ignore[attr-defined]
 from torch.profiler import ProfilerActivity, profile
 
 from keisei.training.callbacks import Callback, Snapshot
@@ -93,7 +92,8 @@ def account(
     phases = sorted(
         (one for one in spans if one.name in ("play", "learn")), key=lambda one: one.start
     )
-    found["logging"] = sum(one.seconds for one in spans if one.name not in ("play", "learn"))
+    others = [one for one in spans if one.name not in ("play", "learn")]
+    found["logging"] = sum(one.seconds for one in without_overlap(others))
     at = 0
     for activity in sorted(activities, key=lambda one: one.start):
         while at < len(phases) and activity.start >= phases[at].start + phases[at].seconds:
@@ -112,7 +112,9 @@ def table(parts: dict[str, float], iterations: int) -> str:
     lines = [f"{'part':<16} {'ms/iteration':>12} {'share':>7}"]
     for name, seconds in parts.items():
         share = seconds / wall if wall else 0.0
-        lines.append(f"{name:<16} {1e3 * seconds / iterations:12.2f} {share:7.1%}  {_MEANING[name]}")
+        lines.append(
+            f"{name:<16} {1e3 * seconds / iterations:12.2f} {share:7.1%}  {_MEANING[name]}"
+        )
     lines.append(f"{'all':<16} {1e3 * wall / iterations:12.2f} {1:7.1%}")
     return "\n".join(lines)
 
@@ -202,8 +204,6 @@ class Profiler(Callback):
                 f"at most {figures['resources.gpu_memory_peak_gb']:.2f} GB",
             ]
         return "; ".join(words)
-
-
 
 
 def _read(events: Iterable[Any], on_cuda: bool) -> tuple[list[Activity], list[Activity]]:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 
-from keisei.config_schema import AppConfig, ConfigError, resolve
+from keisei.config_schema import FITTED, AppConfig, ConfigError, resolve
 from keisei.core.determinism import DeterminismError, require_determinism
 from keisei.core.ranks import SINGLE, Ranks
+from keisei.training.autoscale import fit_sizes
 from keisei.training.device import find_device, why_not_compiled
 from keisei.training.distributed import check_alike, check_shares, rank_device
+from keisei.training.resource_limits import apply_limits, check_memory
 
 
 @dataclass(frozen=True)
@@ -42,15 +45,30 @@ def settle(config: AppConfig, ranks: Ranks = SINGLE) -> Settled:
         if reason:
             compile_network = False
             warnings.append(f"the network is not fused: {reason}")
-    resolved = resolve(
+    resolve_it = partial(
+        resolve,
         config,
         device=str(device),
         compile_network=compile_network,
         ranks=ranks.world_size,
         local_ranks=int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if several else 1,
     )
+    open_keys = [f"{section}.{key}" for section, key in FITTED if _is_to_fit(config, section, key)]
+    # Something that fits anywhere stands in for what is measured below.
+    resolved = resolve_it(fitted=dict.fromkeys(open_keys, 32 * ranks.world_size))
     if isinstance(resolved.resources.threads, int):
         torch.set_num_threads(resolved.resources.threads)
+    apply_limits(resolved.resources, device)
+    if open_keys:
+        # Measured on one rank: all of them must go by the same figures.
+        fitted = fit_sizes(resolved, device, frozenset(open_keys)) if ranks.is_main else None
+        fitted = ranks.share(fitted)
+        resolved = resolve_it(fitted={key: size * ranks.world_size for key, size in fitted.items()})
     check_shares(resolved, ranks)
     check_alike(resolved, ranks)
+    check_memory(resolved, device, ranks.world_size)
     return Settled(resolved, device, tuple(warnings))
+
+
+def _is_to_fit(config: AppConfig, section: str, key: str) -> bool:
+    return bool(getattr(getattr(config, section), key) == "fit")

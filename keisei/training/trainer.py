@@ -37,7 +37,9 @@ from keisei.training.message_panel import MessagePanel
 from keisei.training.metrics_manager import MetricsManager
 from keisei.training.model_manager import ModelManager
 from keisei.training.parallel_setup import set_up_together
+from keisei.training.profiling import Profiler
 from keisei.training.relaunch import find_launch, record_launch
+from keisei.training.resource_monitor import MemoryLimitCallback, ResourceMonitor
 from keisei.training.resume import (
     ResumePoint,
     as_in_checkpoint,
@@ -219,6 +221,7 @@ class Trainer(CompatibilityMixin):
             hold=None if self.ranks.world_size > 1 else self._hold,
             save_held=self._save_held,
             ranks=self.ranks,
+            resources=lambda: self.resource_monitor.latest,
         )
         self._handle_checkpoint_resume()
         self._initialize_callbacks()
@@ -258,6 +261,18 @@ class Trainer(CompatibilityMixin):
             )
             callbacks.add(save, schedule, order=20)
         callbacks.add(PublishedCallback(lambda: models.published, callbacks.fire), order=30)
+        self._watch_resources()
+
+    def _watch_resources(self) -> None:
+        """Limits, and the trace that ``--profile`` asks for."""
+        resources, callbacks = self.resolved_config.resources, self.callback_manager
+        self.resource_monitor = ResourceMonitor(self.device, resources.monitor_interval)
+        if resources.memory_limit_gb is not None:
+            callbacks.add(MemoryLimitCallback(resources.memory_limit_gb), order=40)
+        profile = getattr(self.args, "profile", None)
+        if profile is not None:
+            warm_up = self.training_loop_manager.warm_up
+            callbacks.add(Profiler(self.device, profile, warm_up), order=50)
 
     def _while(self, phase: str, work: Callable[P, T]) -> Callable[P, T]:
         def shown(*args: P.args, **kwargs: P.kwargs) -> T:
@@ -336,6 +351,7 @@ class Trainer(CompatibilityMixin):
                 self._log_run_info(log_both)
                 self._initialize_game_state(log_both)
                 self.display_manager.start()
+                self.resource_monitor.start()
                 self.training_loop_manager.tell(Event.START)
                 return self.training_loop_manager.run(stop)
             except BaseException as error:
@@ -427,6 +443,7 @@ class Trainer(CompatibilityMixin):
             steps.append(functools.partial(self._save_final_checkpoint, log_both))
         steps.append(self.model_manager.close)
         steps.append(functools.partial(loop.tell, Event.FINISH, done=done))
+        steps.append(self.resource_monitor.close)
         steps.append(self.session_manager.finalize_session)
         steps.append(self.display_manager.finalize_display)
         errors = []

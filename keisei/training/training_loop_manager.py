@@ -13,6 +13,7 @@ from keisei.core.ranks import SINGLE, Ranks
 from keisei.training.callbacks import Event
 from keisei.training.callbacks import Snapshot as Moment
 from keisei.training.checkpoint import Snapshot
+from keisei.training.component_timing import ComponentTimes
 from keisei.training.distributed import any_rank, slowest
 from keisei.training.ended_games import EndedGames
 from keisei.training.interrupt import GRACE_SECONDS, IterationAbandonedError
@@ -57,6 +58,7 @@ class Metrics(Protocol):
         collect_seconds: float,
         learn_seconds: float,
         settings: Mapping[str, float],
+        also: Mapping[str, float],
     ) -> dict[str, float]: ...
 
 
@@ -112,6 +114,9 @@ class TrainingLoopManager:
     when a checkpoint of the run may be taken. ``config`` is resolved. Of several ``ranks`` each has
     its own, and they iterate and stop together.
 
+    ``times`` counts what each part of an iteration takes; the figures of an iteration have those of
+    what was done since the ones before, and what ``resources`` gives.
+
     Before an iteration that may be slow, ``hold`` copies the run; if a stop is asked for and the
     iteration then takes too long, it is given up and ``save_held`` gets the copy. Without ``hold``
     every iteration is finished.
@@ -131,6 +136,8 @@ class TrainingLoopManager:
         ranks: Ranks = SINGLE,
         hold: Callable[[], Snapshot] | None = None,
         save_held: Callable[[Snapshot], object] = lambda _: None,
+        times: ComponentTimes | None = None,
+        resources: Callable[[], Mapping[str, float]] = dict,
     ) -> None:
         self._config = config
         self._total = schedules.total(config)
@@ -144,6 +151,8 @@ class TrainingLoopManager:
         self._ranks = ranks
         self._hold = hold
         self._save_held = save_held
+        self._times = times or ComponentTimes()
+        self._resources = resources
         self._keep_on: Callable[[], None] = lambda: None
         self.is_running = False
         self.in_iteration = False
@@ -158,6 +167,11 @@ class TrainingLoopManager:
         """Whether all plies are played."""
         return self._metrics.state.step >= self._total
 
+    @property
+    def warm_up(self) -> int:
+        """Iterations after which the pace is what it stays."""
+        return 3 if self._config.compile else 2
+
     def run(self, stop: Stop | None = None) -> bool:
         """Iterates until all plies are played, or until ``stop`` is requested.
 
@@ -170,9 +184,8 @@ class TrainingLoopManager:
         # The first figures come at once, uncompiled; the second iteration compiles, and what it ran
         # is recorded in the third. The pace is that of the iterations after those that warm up.
         compiling = state.iteration + 1 if self._config.compile else -1
-        warm_up = 3 if self._config.compile else 2
-        warm_until = state.iteration + warm_up
-        self._metrics.start_pace(warm_up)
+        warm_until = state.iteration + self.warm_up
+        self._metrics.start_pace(self.warm_up)
         self.is_running = True
         took = 0.0
         try:
@@ -195,9 +208,11 @@ class TrainingLoopManager:
                         self._save_held(held)
                     return False
                 took = state.seconds - before
-                self._write(state.iteration, state.step, figures)
-                left = self._metrics.seconds_left(self._total)
-                self._display.update(state.step, state.seconds, left, figures)
+                with self._times.measure("write"):
+                    self._write(state.iteration, state.step, figures)
+                with self._times.measure("display"):
+                    left = self._metrics.seconds_left(self._total)
+                    self._display.update(state.step, state.seconds, left, figures)
                 self._after_update()
                 self.tell(Event.UPDATE_END)
         finally:
@@ -211,15 +226,16 @@ class TrainingLoopManager:
     def tell(self, event: Event, **data: Any) -> None:
         """Tells the callbacks of an event at the point where the run stands."""
         state = self._metrics.state
-        snapshot = self._callbacks.snapshot(
-            event,
-            iteration=state.iteration,
-            step=state.step,
-            seconds=state.seconds,
-            metrics=self._metrics.latest,
-            **data,
-        )
-        self._callbacks.fire(event, snapshot)
+        with self._times.measure("callbacks"):
+            snapshot = self._callbacks.snapshot(
+                event,
+                iteration=state.iteration,
+                step=state.step,
+                seconds=state.seconds,
+                metrics=self._metrics.latest,
+                **data,
+            )
+            self._callbacks.fire(event, snapshot)
 
     def iterate(self) -> dict[str, float]:
         """One rollout and the learning from it; returns its figures."""
@@ -235,13 +251,15 @@ class TrainingLoopManager:
         note_games = self._callbacks.listening(
             Event.GAME_END, step=state.step, seconds=state.seconds
         )
-        counts = self._steps.play(self._on_ply, note_games=note_games)
+        with self._times.measure("play"):
+            counts = self._steps.play(self._on_ply, note_games=note_games)
         collected = time.perf_counter()
         self.tell(Event.ROLLOUT_END)
         if note_games:
             self.tell(Event.GAME_END, games=self._steps.ended_games())
         self._display.phase("learning")
-        learned = self._steps.learn(on_minibatch=self._keep_on)
+        with self._times.measure("learn"):
+            learned = self._steps.learn(on_minibatch=self._keep_on)
         end = time.perf_counter()
         # The same on all ranks, so that what is due by the time is due on all.
         collect_seconds, learn_seconds = slowest(self._ranks, collected - start, end - collected)
@@ -251,6 +269,7 @@ class TrainingLoopManager:
             collect_seconds=collect_seconds,
             learn_seconds=learn_seconds,
             settings={"learning_rate": learning_rate, "entropy_coefficient": entropy_coefficient},
+            also={**self._times.take(), **self._resources()},
         )
         self.in_iteration = False
         return figures

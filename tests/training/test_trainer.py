@@ -141,7 +141,7 @@ def test_two_halves_are_bit_equal_to_the_whole(tmp_path: Path) -> None:
             assert torch.equal(a[name], b[name]), name
     for ours_line, theirs_line in zip(records(half), records(whole)[done:], strict=True):
         for name, value in theirs_line.items():
-            if not name.startswith("speed."):
+            if not name.startswith(("speed.", "time.", "resources.")):
                 assert ours_line[name] == value, name
 
 
