@@ -1,0 +1,89 @@
+"""A tiny training run with everything on that has a state, and what it leaves."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from rich.console import Console
+from torch import Tensor
+
+from keisei.config_schema import (
+    AppConfig,
+    EnvConfig,
+    LoggingConfig,
+    ModelConfig,
+    TrainingConfig,
+)
+from keisei.training import Trainer
+from keisei.training.checkpoint import load_checkpoint
+
+PLIES = 8 * 4
+"""of an iteration, unless a game is at its move limit"""
+
+
+def tiny_config(root: Path, iterations: int, **training: Any) -> AppConfig:
+    """At least that many iterations, more than three, each of which is saved."""
+    return AppConfig(
+        training=TrainingConfig(
+            **{
+                "total_timesteps": iterations * PLIES,
+                "rollout_length": 4,
+                "batch_size": 16,
+                "lr_schedule": "cosine",
+                "lr_warmup": 3 * PLIES,
+                "entropy_schedule": "linear",
+                "ema_decay": 0.9,
+                "use_ema": True,
+                "mirror": True,
+                "deterministic": True,
+                "device": "cpu",
+                "compile": False,
+                "seed": 5,
+            }
+            | training
+        ),
+        # Games of at most five plies: they end, are cut off and begin again within the run.
+        env=EnvConfig(num_games=8, max_plies=5),
+        model=ModelConfig(tower_depth=1, tower_width=8),
+        logging=LoggingConfig(
+            run_root=str(root), run_name="run", checkpoint_interval=PLIES // 2, keep_checkpoints=3
+        ),
+    )
+
+
+def tiny_trainer(config: AppConfig, resume: str | None = None) -> Trainer:
+    return Trainer(config, SimpleNamespace(resume=resume), Console(file=io.StringIO(), width=120))
+
+
+def figures(run: Path) -> list[dict[str, float]]:
+    """The run's figures, but for those of the clock."""
+    lines = (run / "metrics.jsonl").read_text().splitlines()
+    return [
+        {name: value for name, value in json.loads(line).items() if not name.startswith("speed.")}
+        for line in lines
+    ]
+
+
+def contents(checkpoint: Path) -> dict[str, Any]:
+    """All that a checkpoint holds, but for the seconds that it took."""
+    model, state = load_checkpoint(checkpoint)
+    values = {name: value for name, value in state.values.items() if name != "seconds"}
+    return {**model.weights, **state.tensors, "values": values}
+
+
+def differences(ours: dict[str, Any], theirs: dict[str, Any]) -> list[str]:
+    """The names of what is not equal, bit for bit."""
+    if ours.keys() != theirs.keys():
+        return sorted(ours.keys() ^ theirs.keys())
+    return [
+        name
+        for name, value in theirs.items()
+        if not (
+            torch.equal(value, ours[name]) if isinstance(value, Tensor) else value == ours[name]
+        )
+    ]

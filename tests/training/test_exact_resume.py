@@ -1,0 +1,138 @@
+"""A run that was interrupted and resumed is one that never was, bit for bit."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+import random
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tiny_run import figures, tiny_config, tiny_trainer
+from torch import Tensor
+
+from keisei.config_schema import AppConfig
+from keisei.training import Trainer, interrupt, trainer, training_loop_manager
+from keisei.training.callbacks import Callback, Snapshot, StopTraining
+
+
+def digest(run: Trainer) -> dict[str, str]:
+    """A sum of everything that a checkpoint of the run as it stands would hold."""
+    held = run.model_manager.capture()
+    parts: dict[str, Any] = {**held.network, **held.state.tensors, **held.state.values}
+    del parts["seconds"]
+    return {
+        name: hashlib.sha256(
+            part.contiguous().numpy().tobytes() if isinstance(part, Tensor) else repr(part).encode()
+        ).hexdigest()
+        for name, part in parts.items()
+    }
+
+
+class Watch(Callback):
+    """Notes the state after each iteration and stops after the last one that is wanted."""
+
+    def __init__(self, last: int) -> None:
+        self.run: Trainer | None = None
+        self.last = last
+        self.seen: dict[int, dict[str, str]] = {}
+
+    def on_update_end(self, snapshot: Snapshot) -> None:
+        assert self.run is not None
+        self.seen[snapshot.iteration] = digest(self.run)
+        if snapshot.iteration == self.last:
+            raise StopTraining("as far as this test goes")
+
+
+def watched(config: AppConfig, last: int, resume: str | None = None) -> tuple[Trainer, Watch]:
+    run, watch = tiny_trainer(config, resume), Watch(last)
+    watch.run = run
+    run.callback_manager.add(watch)
+    return run, watch
+
+
+def at_call(
+    function: Callable[..., Any], number: int, act: Callable[[], None]
+) -> Callable[..., Any]:
+    """``function``, but ``act`` comes before its call of that number."""
+    calls = 0
+
+    @functools.wraps(function)
+    def called(*args: Any, **kwargs: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == number:
+            act()
+        return function(*args, **kwargs)
+
+    return called
+
+
+def _cut_at_random(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, cuts: int, first: int, after: int
+) -> None:
+    """Cuts in the first iterations, by a signal in the middle of one; compares ``after`` later.
+
+    Half of the cuts let that iteration end, half give it up.
+    """
+    total = first + after + 10
+    whole, unbroken = watched(tiny_config(folder / "whole", total), first + after + 1)
+    unbroken.seen[0] = digest(whole)
+    assert whole.run_training_loop() is False
+    lines = figures(folder / "whole" / "run")
+    numbers = random.Random(7)
+    gave_up = 0
+    for cut in range(cuts):
+        config = tiny_config(folder / f"cut-{cut}", total)
+        give_up = cut % 2 == 0
+        grace = 0.0 if give_up else 1e9
+        run, _ = watched(config, 10**9)
+        iteration = numbers.randrange(first)
+        act = functools.partial(
+            os.kill, os.getpid(), numbers.choice((signal.SIGINT, signal.SIGTERM))
+        )
+        with monkeypatch.context() as patched:
+            patched.setattr(
+                trainer,
+                "StopRequest",
+                functools.partial(interrupt.StopRequest, grace_seconds=grace),
+            )
+            patched.setattr(training_loop_manager, "GRACE_SECONDS", grace)
+            if numbers.random() < 0.5:  # at a ply, or at a minibatch
+                ply = iteration * 4 + numbers.randrange(4) + 1
+                patched.setattr(run.game, "step", at_call(run.game.step, ply, act))
+            else:
+                minibatch = iteration * 4 + numbers.randrange(4) + 1
+                buffer = run.experience_buffer
+                patched.setattr(buffer, "gather", at_call(buffer.gather, minibatch, act))
+            assert run.run_training_loop() is False
+        stood = run.metrics_manager.state.iteration
+        gave_up += stood == iteration
+        resumed, again = watched(config, stood + after, "latest")
+        assert resumed.resumed_from_checkpoint and resumed.metrics_manager.state.iteration == stood
+        assert resumed.run_artifact_dir == run.run_artifact_dir
+        assert digest(resumed) == unbroken.seen[stood], f"cut {cut}: at once"
+        resumed.run_training_loop()
+        assert sorted(again.seen) == list(range(stood + 1, stood + after + 1))
+        for number, ours in again.seen.items():
+            different = [n for n, part in unbroken.seen[number].items() if ours[n] != part]
+            assert not different, f"cut {cut} after iteration {stood}: at {number}: {different}"
+        assert figures(folder / f"cut-{cut}" / "run") == lines[: stood + after]
+    assert 0 < gave_up < cuts, "expected some iterations to be given up and some to be finished"
+
+
+def test_a_run_that_was_cut_goes_on_as_if_it_was_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _cut_at_random(tmp_path, monkeypatch, cuts=4, first=4, after=3)
+
+
+@pytest.mark.slow
+def test_twenty_cuts_are_not_seen_a_hundred_updates_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _cut_at_random(tmp_path, monkeypatch, cuts=20, first=20, after=100)
