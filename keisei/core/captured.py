@@ -52,7 +52,11 @@ class Captured:
         graph = torch.cuda.CUDAGraph()
         stream = torch.cuda.current_stream(self._device)
         try:
-            with torch.cuda.device(self._device), torch.cuda.graph(graph):
+            # Other threads may evaluate and save meanwhile: what they do is no part of it.
+            with (
+                torch.cuda.device(self._device),
+                torch.cuda.graph(graph, capture_error_mode="thread_local"),
+            ):
                 self._function()
         except RuntimeError as error:
             self._possible = False

@@ -16,7 +16,8 @@ from keisei.evaluation.evaluate import (
     execute_full_evaluation_run,
     forget_results_after,
 )
-from keisei.evaluation.opponents import RANDOM, make_opponents
+from keisei.evaluation.opponents import RANDOM, Opponent, make_opponents
+from keisei.utils.plugins import PluginError
 
 
 class RunEvaluator:
@@ -49,8 +50,15 @@ class RunEvaluator:
         self._weights = weights
         self._log_file = log_file
         self._cancelled = cancelled
-        self._opponents = (RANDOM, *config.plugins.opponents)
-        make_opponents(self._opponents)
+        self._names = (RANDOM, *config.plugins.opponents)
+        self._others: dict[str, Callable[[], Opponent]] = {}
+        make_opponents(self._names)
+
+    def add_opponent(self, name: str, make: Callable[[], Opponent]) -> None:
+        """One more opponent, made anew for each evaluation; PluginError if it is there already."""
+        if name in {*self._names, *self._others}:
+            raise PluginError(f"opponents: expected each name once, got {name!r} twice")
+        self._others[name] = make
 
     def evaluate(self, step: int) -> EvaluationResult:
         """Evaluates here and now; ``step`` is what the result is filed under."""
@@ -107,7 +115,8 @@ class RunEvaluator:
         training = self._config.training
         return execute_full_evaluation_run(
             network,
-            opponents=self._opponents,
+            opponents=make_opponents(self._names)
+            | {name: make() for name, make in self._others.items()},
             games=self._config.evaluation.games,
             device=training.device,
             seed=training.seed + step,

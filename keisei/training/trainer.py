@@ -233,7 +233,7 @@ class Trainer(CompatibilityMixin):
         that came before it.
         """
         config, callbacks, models = self.resolved_config, self.callback_manager, self.model_manager
-        evaluator = RunEvaluator(
+        self.evaluator = evaluator = RunEvaluator(
             config,
             self.model,
             self.agent.network_tensors,

@@ -121,6 +121,17 @@ def recover(parent: Path) -> None:
             temporary.unlink()
 
 
+def remove_empty_folders(folder: Path) -> None:
+    """Removes ``folder`` and those in it, from the inside, as far as they hold no files."""
+    if not folder.is_dir():
+        return
+    for inner in folder.iterdir():
+        if inner.is_dir() and not inner.is_symlink():
+            remove_empty_folders(inner)
+    with contextlib.suppress(OSError):  # something is in it
+        folder.rmdir()
+
+
 def sha256_of_file(path: Path) -> str:
     """The SHA-256 of a file's bytes, in hex."""
     with path.open("rb") as file:

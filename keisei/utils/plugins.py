@@ -65,7 +65,7 @@ def make_plugin(group: str, name: str, kind: type, **options: Any) -> Any:
     Raises PluginError if it is no subclass of ``kind``, or its constructor fails.
     """
     found = load_plugin(group, name)
-    if not (isinstance(found, type) and _is_subclass(found, kind)):
+    if not (isinstance(found, type) and offers(found, kind)):
         raise PluginError(
             f"plugin {name!r}: expected a subclass of {kind.__module__}.{kind.__qualname__}, "
             f"got {found!r}"
@@ -80,16 +80,12 @@ def make_plugin(group: str, name: str, kind: type, **options: Any) -> Any:
         ) from error
 
 
-def _is_subclass(found: type, kind: type) -> bool:
-    if getattr(kind, "_is_protocol", False):
-        # Protocols with attributes know no subclasses; that its methods are there is checked.
-        return all(callable(getattr(found, name, None)) for name in protocol_methods(kind))
-    return issubclass(found, kind)
-
-
-def protocol_methods(kind: type) -> list[str]:
-    """The methods that a protocol asks for."""
-    return [name for name, value in vars(kind).items() if callable(value) and name[0] != "_"]
+def offers(found: type, kind: type) -> bool:
+    """Whether a class is a subclass of ``kind`` or, if that is a protocol, has its methods."""
+    if not getattr(kind, "_is_protocol", False):
+        return issubclass(found, kind)
+    methods = [name for name, value in vars(kind).items() if callable(value) and name[0] != "_"]
+    return all(callable(getattr(found, name, None)) for name in methods)
 
 
 def import_modules(names: Iterable[str]) -> None:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import io
 import json
 import random
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,73 +12,19 @@ import plugin_samples
 import pytest
 import torch
 from plugin_samples import TinyNetwork
-from rich.console import Console
-from torch import Tensor
+from run_helpers import PLIES, assert_same_run, tiny_config, trainer_of
 
-from keisei.config_schema import (
-    AppConfig,
-    EnvConfig,
-    EvaluationConfig,
-    LoggingConfig,
-    ModelConfig,
-    PluginsConfig,
-    TrainingConfig,
-)
+from keisei.config_schema import AppConfig, EvaluationConfig, ModelConfig, PluginsConfig
 from keisei.core.model_file import list_checkpoints, load_model
 from keisei.export import export_checkpoint
 from keisei.training import Trainer
 from keisei.training.callbacks import Callback, Event, Schedule, Snapshot, StopTraining
-from keisei.training.checkpoint import load_checkpoint
 from keisei.utils.plugins import PluginError
-
-PLIES = 8 * 4  # of one iteration, unless a game is at its move limit
-
-
-def config(root: Path, total: int = 6 * PLIES, **sections: Any) -> AppConfig:
-    return AppConfig(
-        training=TrainingConfig(
-            total_timesteps=total,
-            rollout_length=4,
-            batch_size=16,
-            device="cpu",
-            compile=False,
-            seed=5,
-        ),
-        env=EnvConfig(num_games=8, max_plies=5),
-        model=sections.pop("model", ModelConfig(tower_depth=1, tower_width=8)),
-        logging=LoggingConfig(
-            run_root=str(root), run_name="run", checkpoint_interval=2 * PLIES, keep_checkpoints=0
-        ),
-        **sections,
-    )
-
-
-def trainer_of(settings: AppConfig, resume: str | None = None) -> Trainer:
-    screen = Console(file=io.StringIO(), width=120)
-    return Trainer(settings, SimpleNamespace(resume=resume), screen)
-
-
-def state_of(trainer: Trainer) -> dict[str, Tensor]:
-    """Everything that the run's last checkpoint holds, but for how long things took."""
-    model, training = load_checkpoint(list_checkpoints(Path(trainer.model_dir))[-1])
-    values = {k: v for k, v in training.values.items() if "seconds" not in k}
-    return {
-        **{f"model.{name}": tensor for name, tensor in model.weights.items()},
-        **training.tensors,
-        "values": torch.tensor(list(json.dumps(values, sort_keys=True).encode())),
-    }
-
-
-def assert_same_run(one: Trainer, other: Trainer) -> None:
-    ours, theirs = state_of(one), state_of(other)
-    assert ours.keys() == theirs.keys()
-    for name, tensor in theirs.items():
-        assert torch.equal(ours[name], tensor), f"{name}: expected the same bits in both runs"
 
 
 @pytest.fixture
 def plain(tmp_path: Path) -> Trainer:
-    trainer = trainer_of(config(tmp_path / "plain"))
+    trainer = trainer_of(tiny_config(tmp_path / "plain"))
     trainer.run_training_loop()
     return trainer
 
@@ -99,7 +43,9 @@ class Noted(Callback):
 
 
 def test_the_events_of_a_run(tmp_path: Path) -> None:
-    trainer = trainer_of(config(tmp_path, evaluation=EvaluationConfig(interval=3 * PLIES, games=2)))
+    trainer = trainer_of(
+        tiny_config(tmp_path, evaluation=EvaluationConfig(interval=3 * PLIES, games=2))
+    )
     noted = Noted()
     trainer.callback_manager.add(noted, order=100)
     assert trainer.run_training_loop()
@@ -124,7 +70,7 @@ def test_the_events_of_a_run(tmp_path: Path) -> None:
 
 
 def test_every_game_that_ended_is_told_once(tmp_path: Path) -> None:
-    trainer = trainer_of(config(tmp_path))
+    trainer = trainer_of(tiny_config(tmp_path))
     noted = Noted()
     trainer.callback_manager.add(noted)
     trainer.run_training_loop()
@@ -139,7 +85,7 @@ def test_every_game_that_ended_is_told_once(tmp_path: Path) -> None:
 def test_games_are_not_read_when_nobody_asks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    trainer = trainer_of(config(tmp_path, 2 * PLIES))
+    trainer = trainer_of(tiny_config(tmp_path, 2 * PLIES))
 
     def refuse() -> None:
         raise AssertionError("nobody listens to GAME_END")
@@ -150,7 +96,7 @@ def test_games_are_not_read_when_nobody_asks(
 
 def test_evaluations_disturb_nothing(tmp_path: Path, plain: Trainer) -> None:
     """Bit for bit: weights, optimiser, games, counters and every random generator."""
-    settings = config(
+    settings = tiny_config(
         tmp_path / "evaluated",
         evaluation=EvaluationConfig(interval=PLIES, games=3),
         plugins=PluginsConfig(opponents=["plugin_samples:Drawing"]),
@@ -183,7 +129,7 @@ class Troubled(Callback):
 
 
 def test_a_failing_callback_changes_no_bit(tmp_path: Path, plain: Trainer) -> None:
-    trainer = trainer_of(config(tmp_path / "troubled"))
+    trainer = trainer_of(tiny_config(tmp_path / "troubled"))
     trainer.callback_manager.add(Troubled())
     assert trainer.run_training_loop()
     log = Path(trainer.log_file_path).read_text()
@@ -200,7 +146,7 @@ def test_a_callback_can_end_the_run_which_is_saved(tmp_path: Path) -> None:
             if snapshot.iteration == 2:
                 raise StopTraining("it plays well")
 
-    trainer = trainer_of(config(tmp_path, 10**6))
+    trainer = trainer_of(tiny_config(tmp_path, 10**6))
     trainer.callback_manager.add(Enough())
     assert not trainer.run_training_loop()
     assert trainer.state.iteration == 2
@@ -213,7 +159,7 @@ def test_a_callback_can_end_the_run_which_is_saved(tmp_path: Path) -> None:
 
 
 def test_a_failure_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    trainer = trainer_of(config(tmp_path))
+    trainer = trainer_of(tiny_config(tmp_path))
     noted = Noted()
     trainer.callback_manager.add(noted)
 
@@ -238,16 +184,16 @@ def test_a_schedule_goes_on_after_a_resume(tmp_path: Path) -> None:
         steps = [s.step for s in noted.snapshots if s.event is Event.UPDATE_END]
         return trainer, steps
 
-    _, whole = run(config(tmp_path / "whole", 10 * PLIES))
-    half, first = run(config(tmp_path / "half", 4 * PLIES))
-    _, second = run(config(tmp_path / "half", 10 * PLIES), resume=half.run_artifact_dir)
+    _, whole = run(tiny_config(tmp_path / "whole", 10 * PLIES))
+    half, first = run(tiny_config(tmp_path / "half", 4 * PLIES))
+    _, second = run(tiny_config(tmp_path / "half", 10 * PLIES), resume=half.run_artifact_dir)
     assert first + second == whole and first and second
     assert len(whole) == whole[-1] // 50, "each interval fires once"
 
 
 def test_plugins_by_the_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plugin_samples.Counting, "updates", [])
-    settings = config(
+    settings = tiny_config(
         tmp_path,
         model=ModelConfig(type="plugin_samples:TinyNetwork", options={"width": 5}),
         evaluation=EvaluationConfig(interval=PLIES, games=2),
@@ -300,7 +246,7 @@ def test_a_bad_plugin_is_refused_before_anything_is_made(
     tmp_path: Path, sections: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(PluginError, match=message):
-        trainer_of(config(tmp_path / "runs", **sections))
+        trainer_of(tiny_config(tmp_path / "runs", **sections))
     assert not (tmp_path / "runs").exists()
 
 
@@ -319,7 +265,7 @@ def test_the_best_by_evaluation_stays(tmp_path: Path, monkeypatch: pytest.Monkey
         return replace(result, results=(replace(result.results[0], result=won),))
 
     monkeypatch.setattr(run_evaluator, "execute_full_evaluation_run", scored)
-    settings = config(tmp_path, evaluation=EvaluationConfig(interval=PLIES, games=1))
+    settings = tiny_config(tmp_path, evaluation=EvaluationConfig(interval=PLIES, games=1))
     logging = settings.logging.model_copy(update={"keep_checkpoints": 1, "keep_best": 1})
     trainer = trainer_of(settings.model_copy(update={"logging": logging}))
     trainer.run_training_loop()

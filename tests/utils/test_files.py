@@ -8,7 +8,15 @@ from pathlib import Path
 import pytest
 
 from keisei.utils import files
-from keisei.utils.files import clear, publish, recover, remove_published, replacing, unpublished
+from keisei.utils.files import (
+    clear,
+    publish,
+    recover,
+    remove_empty_folders,
+    remove_published,
+    replacing,
+    unpublished,
+)
 
 
 def folder(path: Path, text: str) -> Path:
@@ -117,3 +125,17 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
         fail()
     assert path.read_text() == "1"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_empty_folders_go_and_files_stay(tmp_path: Path) -> None:
+    (tmp_path / "run/checkpoints/a").mkdir(parents=True)
+    (tmp_path / "kept/checkpoints").mkdir(parents=True)
+    (tmp_path / "kept/x").mkdir()
+    (tmp_path / "kept/x/file").touch()
+    for name in ("run", "kept", "nowhere"):
+        remove_empty_folders(tmp_path / name)
+    assert [str(p.relative_to(tmp_path)) for p in sorted(tmp_path.rglob("*"))] == [
+        "kept",
+        "kept/x",
+        "kept/x/file",
+    ]
