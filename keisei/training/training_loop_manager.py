@@ -183,7 +183,9 @@ class TrainingLoopManager:
         state = self._metrics.state  # the same object throughout a run
         # The first figures come at once, uncompiled; the second iteration compiles, and what it ran
         # is recorded in the third. The pace is that of the iterations after those that warm up.
-        compiling = state.iteration + 1 if self._config.compile else -1
+        # Where a run must be the same to the bit however often it was resumed, none is uncompiled.
+        first = 0 if self._config.deterministic else 1
+        compiling = state.iteration + first if self._config.compile else -1
         warm_until = state.iteration + self.warm_up
         self._metrics.start_pace(self.warm_up)
         self.is_running = True
