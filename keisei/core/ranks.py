@@ -15,6 +15,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from keisei.core.meeting import store_of
+
 Backend = Literal["auto", "nccl", "gloo"]
 
 
@@ -114,12 +116,16 @@ def join_ranks(
         backend = "nccl" if device.type == "cuda" else "gloo"
     if backend == "nccl" and device.type != "cuda":
         raise RanksError(f"distributed.backend: expected gloo on {device}, got nccl")
+    for variable in ("MASTER_ADDR", "MASTER_PORT"):
+        if not os.environ.get(variable):
+            raise RanksError(f"{variable}: expected the address of rank 0, as torchrun sets it")
     timeout = timedelta(seconds=timeout_seconds)
     if device.type == "cuda":
         torch.cuda.set_device(device)
     dist.init_process_group(
         f"cpu:gloo,cuda:{backend}" if device.type == "cuda" else "gloo",
         timeout=timeout,
+        store=store_of(rank, size, timeout),
         rank=rank,
         world_size=size,
         # With a device NCCL connects now, not in the first step.

@@ -42,13 +42,15 @@ def test_without_torchrun_there_is_one_rank(monkeypatch: pytest.MonkeyPatch) -> 
     [
         ({"WORLD_SIZE": "two"}, "auto", "WORLD_SIZE: expected a number"),
         ({"WORLD_SIZE": "2"}, "auto", "RANK: expected a number"),
+        ({"WORLD_SIZE": "2", "RANK": "0"}, "auto", "MASTER_ADDR: expected the address of rank 0"),
+        ({"WORLD_SIZE": "2", "RANK": "2"}, "auto", "rank: expected less than the 2 ranks, got 2"),
         ({"WORLD_SIZE": "2", "RANK": "0"}, "nccl", "distributed.backend: expected gloo on cpu"),
     ],
 )
 def test_an_environment_that_does_not_fit(
     environment: dict[str, str], backend: Any, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("WORLD_SIZE", "RANK", "LOCAL_RANK"):
+    for name in ("WORLD_SIZE", "RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT"):
         monkeypatch.delenv(name, raising=False)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
