@@ -426,8 +426,9 @@ class Trainer(CompatibilityMixin):
         """Saves what is to be saved and closes everything; what fails on the way is raised at last.
 
         The final checkpoint is saved whether the run is complete or not, unless it failed inside of
-        an iteration: the games are then ahead of the weights, and the last checkpoint that was
-        published is where the run goes on.
+        an iteration (the games are then ahead of the weights), on one of several ranks, or because
+        a checkpoint could not be written: the last one that was published is then where the run
+        goes on.
         """
         loop = self.training_loop_manager
         step = f"{self.metrics_manager.state.step:,} of {loop.total_timesteps:,} plies"
@@ -436,17 +437,17 @@ class Trainer(CompatibilityMixin):
         )
         done = loop.is_complete and failure is None
         steps: list[Callable[[], object]] = []
+        errors: list[Exception] = []
         if not isinstance(failure, CheckpointWriteError):
             if done:
                 steps.append(self.model_manager.save_final_model)
-                steps.append(functools.partial(self._note_launch, complete=True))
-            steps.append(functools.partial(self._save_final_checkpoint, log_both))
+            steps.append(functools.partial(self._save_final_checkpoint, log_both, failure))
         steps.append(self.model_manager.close)
+        steps.append(lambda: self._note_launch(complete=True) if done and not errors else None)
         steps.append(functools.partial(loop.tell, Event.FINISH, done=done))
         steps.append(self.resource_monitor.close)
         steps.append(self.session_manager.finalize_session)
         steps.append(self.display_manager.finalize_display)
-        errors = []
         for part in steps:
             try:
                 part()
@@ -457,12 +458,15 @@ class Trainer(CompatibilityMixin):
                 errors[0].add_note(f"and then: {later}")
             raise errors[0]
 
-    def _save_final_checkpoint(self, log_both: LogBoth) -> None:
+    def _save_final_checkpoint(self, log_both: LogBoth, failure: BaseException | None) -> None:
         models, state = self.model_manager, self.metrics_manager.state
         if models.saved_step == state.step:
             return
         if self.training_loop_manager.in_iteration:
             log_both("no checkpoint of the middle of an iteration is saved")
+            return
+        if failure is not None and self.ranks.world_size > 1:
+            log_both("no checkpoint is saved: the other ranks may stand elsewhere")
             return
         self.display_manager.phase("saving")
         models.save_checkpoint(wait=True)
