@@ -134,7 +134,7 @@ def _prepare(argv: list[str], args: Arguments) -> Trainer:
             app = app.model_copy(update={"logging": named})
         args = replace(args, app=app, resume=resume)
         return Trainer(app, args, ranks=ranks, resume_point=point, exit_at_once=True)
-    except (CheckpointError, ValueError) as error:
+    except (CheckpointError, OSError, ValueError) as error:
         raise ConfigError(str(error)) from error
 
 

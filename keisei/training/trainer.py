@@ -366,7 +366,12 @@ class Trainer(CompatibilityMixin):
         if isinstance(error, KeyboardInterrupt):
             _log.warning("training was interrupted in iteration %d", iteration)
             return
-        _log.error("training failed in iteration %d", iteration, exc_info=error)
+        if isinstance(error, CheckpointWriteError):  # whose text is in the log already
+            _log.error("training ends in iteration %d: what cannot be saved is lost", iteration)
+        elif isinstance(error, OSError):
+            _log.error("training failed in iteration %d: %s", iteration, error)
+        else:
+            _log.error("training failed in iteration %d", iteration, exc_info=error)
         self.training_loop_manager.tell(
             Event.EXCEPTION,
             type=type(error).__name__,
@@ -377,10 +382,16 @@ class Trainer(CompatibilityMixin):
     def _finalize_after(self, failure: BaseException | None, log_both: LogBoth) -> None:
         try:
             self._finalize_training(log_both, failure)
-        except Exception:
+        except Exception as error:
             if failure is None:
                 raise
-            _log.exception("after that, the run could not be finalized")
+            plain = isinstance(error, (OSError, CheckpointWriteError))
+            text = "; ".join([str(error), *getattr(error, "__notes__", ())])
+            _log.error(
+                "after that, the run could not be finalized: %s",
+                text,
+                exc_info=None if plain else error,
+            )
 
     def _log_run_info(self, log_both: LogBoth) -> None:
         """Says what is trained, on what, and where the run stands."""
@@ -442,7 +453,7 @@ class Trainer(CompatibilityMixin):
             if done:
                 steps.append(self.model_manager.save_final_model)
             steps.append(functools.partial(self._save_final_checkpoint, log_both, failure))
-        steps.append(self.model_manager.close)
+            steps.append(self.model_manager.close)
         steps.append(lambda: self._note_launch(complete=True) if done and not errors else None)
         steps.append(functools.partial(loop.tell, Event.FINISH, done=done))
         steps.append(self.resource_monitor.close)

@@ -94,7 +94,7 @@ def main() -> None:
     folder, kills = Path(sys.argv[1]), int(sys.argv[2])
     iterations = 3 * kills + 10
     tiny_trainer(tiny_config(folder / "first", 4)).run_training_loop()  # imports what is needed
-    while len(os.listdir("/proc/self/task")) > 1:  # noqa: PTH208 - a joined thread takes a moment
+    while len([*Path("/proc/self/task").iterdir()]) > 1:  # a joined thread takes a moment
         os.sched_yield()
     if fork(folder / "whole", iterations, None) != 0:
         raise AssertionError("the unbroken run failed")
