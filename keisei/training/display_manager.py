@@ -41,9 +41,11 @@ class DisplayManager:
         self.rich_console = console or Console(quiet=not ranks.is_main)
         self.rich_log_messages = MessagePanel()
         self.console_file_path = path.parent / CONSOLE_FILE
+        shape = f"{model.tower_depth}x{model.tower_width}"
+        network = shape if model.type == "resnet" else model.type
         self._display = ProgressDisplay(
             self.rich_console,
-            f"{path.parent.name}: {model.tower_depth}x{model.tower_width} on {training.device}",
+            f"{path.parent.name}: {network} on {training.device}",
             training.total_timesteps,
         )
 

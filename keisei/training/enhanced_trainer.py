@@ -11,7 +11,7 @@ import torch
 from rich.console import Console
 
 from keisei.config_schema import AppConfig
-from keisei.core.ranks import SINGLE, Ranks
+from keisei.core.ranks import Ranks
 from keisei.training.async_operations import AsyncOperations, Operations
 from keisei.training.checkpoint import checkpoint_name
 from keisei.training.distributed import join
@@ -36,15 +36,23 @@ class EnhancedTrainer(Trainer):
         plugins: Iterable[Plugin] | None = None,
         console: Console | None = None,
         *,
-        ranks: Ranks = SINGLE,
+        ranks: Ranks | None = None,
         resume_point: ResumePoint | None = None,
+        exit_at_once: bool = False,
     ) -> None:
         self.plugin_manager = PluginManager(plugins)
         self.custom_managers: dict[str, Any] = {}
         self._manager_classes: dict[str, type] = {}
         self._console_given = console
         self._begun = False
-        super().__init__(config, args, console, ranks=ranks, resume_point=resume_point)
+        super().__init__(
+            config,
+            args,
+            console,
+            ranks=ranks,
+            resume_point=resume_point,
+            exit_at_once=exit_at_once,
+        )
         self._take_plugins()
 
     def register_custom_manager(self, name: str, manager_class: type) -> Any:
@@ -91,7 +99,13 @@ class EnhancedTrainer(Trainer):
             delattr(self, name)
         self.custom_managers = {}
         self.async_operations.close()
-        super().__init__(self.config, self.args, self._console_given, ranks=ranks)
+        super().__init__(
+            self.config,
+            self.args,
+            self._console_given,
+            ranks=ranks,
+            exit_at_once=self._exit_at_once,
+        )
         self._take_plugins()
         for name, manager_class in classes.items():
             self.register_custom_manager(name, manager_class)

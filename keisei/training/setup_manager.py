@@ -116,9 +116,11 @@ class SetupManager:
         weights = sum(parameter.numel() for _, parameter in agent.model.named_parameters())
         device = self._device
         name = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
+        shape = f"{model.tower_depth} blocks of {model.tower_width} channels"
+        options = ", ".join(f"{key} {value}" for key, value in model.options.items())
+        network = shape if model.type == "resnet" else options or "no options"
         log_both(
-            f"network: {model.type}, {model.tower_depth} blocks of {model.tower_width} channels, "
-            f"{weights:,} weights; {training.precision} on {name}"
+            f"network: {model.type}, {network}, {weights:,} weights; {training.precision} on {name}"
         )
         log_both(
             f"each iteration: {games.num_games:,} games x {training.rollout_length} plies, "

@@ -10,11 +10,14 @@ from typing import Any
 import pytest
 import torch
 from plugin_samples import Counting, FirstLegal, NeedsMore, TinyNetwork
+from ranks import run_well
 from run_helpers import PLIES, assert_same_run, screen, tiny_config, trainer_of
 
 from keisei.config_schema import AppConfig, EvaluationConfig
+from keisei.core.model_file import list_checkpoints, load_model
 from keisei.training import EnhancedTrainer, Trainer
 from keisei.training.callbacks import Event, Snapshot
+from keisei.training.checkpoint import load_training_states
 from keisei.training.data_structures import COMPONENT_DEPENDENCIES
 from keisei.training.plugin_manager import PluginManager, build_manager
 from keisei.utils import plugins as plugin_names
@@ -203,3 +206,20 @@ def test_nothing_is_registered_while_it_trains(tmp_path: Path) -> None:
     assert "expected a run that is not training" in raised[0]
     with pytest.raises(RuntimeError, match="expected a run that has not begun"):
         trainer.enable_distributed_training(2, 0)
+
+
+def test_ranks_by_a_call_are_those_of_torchrun(tmp_path: Path) -> None:
+    """Two ranks that join by the call end with the bits of two that torchrun's environment made."""
+    for way in ("plain", "enhanced"):
+        run_well(2, "enhanced.py", tmp_path / way, way)
+    runs = [tmp_path / way / "run/checkpoints" for way in ("plain", "enhanced")]
+    ends = [list_checkpoints(run)[-1] for run in runs]
+    weights, wanted = (load_model(end).weights for end in ends)
+    assert all(torch.equal(weights[name], tensor) for name, tensor in wanted.items())
+    ours, theirs = (load_training_states(end) for end in ends)
+    assert len(ours) == len(theirs) == 2
+    for mine, other in zip(ours, theirs, strict=True):
+        assert mine.tensors.keys() == other.tensors.keys()
+        for name, tensor in other.tensors.items():
+            assert torch.equal(mine.tensors[name], tensor), name
+    assert [path.name for path in (tmp_path / "enhanced").iterdir()] == ["run"]

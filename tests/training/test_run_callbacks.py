@@ -206,6 +206,8 @@ def test_plugins_by_the_configuration(tmp_path: Path, monkeypatch: pytest.Monkey
     trainer = trainer_of(settings)
     assert isinstance(trainer.model, TinyNetwork) and trainer.model.stem.out_channels == 5
     trainer.run_training_loop()
+    log = Path(trainer.log_file_path).read_text()
+    assert "network: plugin_samples:TinyNetwork, width 5, 778 weights" in log
     assert len(plugin_samples.Counting.updates) == trainer.state.iteration
     line = json.loads(Path(trainer.eval_log_file_path).read_text().splitlines()[0])
     assert list(line["opponents"]) == ["random", "plugin_samples:FirstLegal"]
