@@ -157,11 +157,12 @@ def test_four_ranks_learn_as_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.gpu
-def test_two_gpus_learn_as_one(tmp_path: Path) -> None:
+@pytest.mark.parametrize("world", [2, 4])
+def test_gpus_learn_as_one(world: int, tmp_path: Path) -> None:
     """By NCCL, with the collectives recorded in the graphs."""
-    if torch.cuda.device_count() < 2:
-        pytest.skip(f"needs 2 CUDA devices, there are {torch.cuda.device_count()}")
-    check_that_ranks_learn_as_one(tmp_path, 2, "cuda", times=10.0)
+    if torch.cuda.device_count() < world:
+        pytest.skip(f"needs {world} CUDA devices, there are {torch.cuda.device_count()}")
+    check_that_ranks_learn_as_one(tmp_path, world, "cuda", times=10.0)
 
 
 def test_a_rank_that_ends_early_ends_the_others(tmp_path: Path) -> None:

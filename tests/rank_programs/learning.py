@@ -6,6 +6,7 @@ Usage: learning.py FOLDER SHUFFLE_BLOCKS DEVICE [mirror]. With one rank, too.
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -23,8 +24,10 @@ GAMES, PLIES, ITERATIONS = 64, 16, 3
 
 folder, blocks, kind = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 torch.use_deterministic_algorithms(True, warn_only=True)
-ranks = join_ranks("auto", torch.device(kind), timeout_seconds=60)
-device = torch.device(kind) if kind == "cpu" else torch.device(kind, ranks.local_rank)
+device = torch.device(kind)
+if kind == "cuda":
+    device = torch.device(kind, int(os.environ["LOCAL_RANK"]))
+ranks = join_ranks("auto", device, timeout_seconds=60)
 torch.backends.cudnn.allow_tf32 = False
 config = TrainingConfig(
     batch_size=128,
