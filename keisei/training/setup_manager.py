@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Protocol
 
 import torch
@@ -110,8 +111,9 @@ class SetupManager:
         resumed_from: Path | None,
         progress: TrainState,
         warnings: Sequence[str] = (),
+        setup_seconds: Mapping[str, float] = MappingProxyType({}),
     ) -> None:
-        """Says what is trained, on what, and where the run stands."""
+        """Says what is trained, on what, where the run stands, and how long its set-up took."""
         training, model, games = self._config.training, self._config.model, self._config.env
         weights = sum(parameter.numel() for _, parameter in agent.model.named_parameters())
         device = self._device
@@ -136,6 +138,9 @@ class SetupManager:
                 f"resumed from {resumed_from}: {progress.step:,} plies, "
                 f"{format_seconds(progress.seconds)} of training"
             )
+        if setup_seconds:
+            parts = ", ".join(f"{name} {seconds:.2f}" for name, seconds in setup_seconds.items())
+            log_both(f"set up, in seconds: {parts}")
         for warning in warnings:
             log_both(f"warning: {warning}")
         if training.compile:

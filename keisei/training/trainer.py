@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -101,6 +102,8 @@ class Trainer(CompatibilityMixin):
         self.ranks = ranks
         self._launch = find_launch(ranks)
         self._warnings: list[str] = []  # said once there is a log
+        self._setup_seconds: dict[str, float] = {}
+        begun = time.perf_counter()
         self._stop: StopRequest | None = None
         self._resume_point = resume_point or load_resume_point(
             getattr(args, "resume", None), config, ranks
@@ -131,6 +134,7 @@ class Trainer(CompatibilityMixin):
             rejected=point.rejected if point is not None else (),
         )
         self._note_launch(complete=False)
+        self._setup_seconds["all"] = time.perf_counter() - begun
         self._initialized = True
 
     def _settle(self) -> tuple[AppConfig, torch.device]:
@@ -300,7 +304,7 @@ class Trainer(CompatibilityMixin):
         prepare: Callable[[], None] = lambda: None  # noqa: E731
         if self.device.type == "cuda":  # the current device is a thread's own
             prepare = functools.partial(torch.cuda.set_device, self.device)
-        return set_up_together(parts, prepare)
+        return set_up_together(parts, prepare, self._setup_seconds)
 
     def _capture(self) -> Snapshot:
         return capture_run(
@@ -402,6 +406,7 @@ class Trainer(CompatibilityMixin):
             resumed_from=self._resume_point.directory if self._resume_point else None,
             progress=self.metrics_manager.state,
             warnings=self._warnings,
+            setup_seconds=self._setup_seconds,
         )
 
     def _initialize_game_state(self, log_both: LogBoth) -> EpisodeState:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import json
+import logging
+import re
+import sys
+import threading
+import weakref
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
+from types import FrameType, SimpleNamespace
 from typing import Any, get_type_hints
 from unittest.mock import MagicMock
 
@@ -167,7 +173,7 @@ def test_components_set_up_together_are_those_set_up_in_turn(
     together = build(config(tmp_path / "together"))
     together.run_training_loop()
 
-    def in_turn(parts: dict[str, Callable[[], Any]], prepare: object) -> dict[str, Any]:
+    def in_turn(parts: dict[str, Callable[[], Any]], *_: object) -> dict[str, Any]:
         return {name: part() for name, part in parts.items()}
 
     monkeypatch.setattr(module, "set_up_together", in_turn)
@@ -433,3 +439,86 @@ def test_the_configuration_of_a_run_is_stored_settled(tmp_path: Path) -> None:
     assert stored == trainer.resolved_config.model_dump(mode="json")
     assert trainer.config.training.precision == "auto"
     assert stored["training"]["precision"] == "float32"
+
+
+def test_the_log_says_how_long_the_set_up_took(tmp_path: Path) -> None:
+    trainer = build(config(tmp_path))
+    trainer.run_training_loop()
+    log = Path(trainer.log_file_path).read_text()
+    number = r"\d+\.\d\d"
+    managers = ("model", "env", "metrics", "callback", "setup")
+    parts = ", ".join(rf"{name}_manager {number}" for name in managers)
+    assert re.search(rf"set up, in seconds: {parts}, all {number}\n", log), log
+
+
+def test_figures_are_written_once_an_iteration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer, written = build(config(tmp_path, 5 * PLIES)), []
+    write = trainer.session_manager.write_metrics
+
+    def watched(iteration: int, step: int, metrics: Any) -> None:
+        written.append(iteration)
+        write(iteration, step, metrics)
+
+    monkeypatch.setattr(trainer.training_loop_manager, "_write", watched)
+    trainer.run_training_loop()
+    assert written == list(range(1, trainer.state.iteration + 1)) and len(written) >= 5
+
+
+def test_iterations_share_their_memory(tmp_path: Path) -> None:
+    """One rollout store, one set of games and weights from the first iteration to the last."""
+    trainer, addresses = build(config(tmp_path, 4 * PLIES)), []
+
+    class Looks(Callback):
+        def on_update_end(self, snapshot: Snapshot) -> None:
+            own = [trainer.experience_buffer.positions, trainer.experience_buffer.advantages]
+            own += [trainer.game.positions, *trainer.model.state_dict().values()]
+            addresses.append([tensor.data_ptr() for tensor in own])
+
+    trainer.callback_manager.add(Looks())
+    trainer.run_training_loop()
+    assert len(addresses) == 4 and all(one == addresses[0] for one in addresses)
+
+
+def calls_of_managers(settings: AppConfig) -> float:
+    """How often functions in the managers' files are called in an iteration."""
+    trainer = build(settings)
+    managers = {str(path) for path in Path(module.__file__).parent.glob("*_manager.py")}
+    calls = 0
+
+    def count(frame: FrameType, event: str, _: object) -> None:
+        nonlocal calls
+        calls += event == "call" and frame.f_code.co_filename in managers
+
+    sys.setprofile(count)
+    try:
+        for _ in range(2):
+            trainer.training_loop_manager.iterate()
+    finally:
+        sys.setprofile(None)
+    return calls / 2
+
+
+def test_delegation_costs_the_same_however_many_the_games(tmp_path: Path) -> None:
+    small = config(tmp_path / "small")
+    large = config(tmp_path / "large")
+    games = large.env.model_copy(update={"num_games": 16 * GAMES})
+    batch = large.training.model_copy(update={"batch_size": 16 * 4})  # as many minibatches
+    large = large.model_copy(update={"env": games, "training": batch})
+    assert calls_of_managers(large) == calls_of_managers(small) < 60
+
+
+def test_a_run_leaves_nothing_behind_in_the_process(tmp_path: Path) -> None:
+    logger = logging.getLogger("keisei")
+    handlers, threads = list(logger.handlers), threading.active_count()
+    trainer = build(config(tmp_path))
+    trainer.run_training_loop()
+    parts = (trainer, trainer.game, trainer.model, trainer.experience_buffer, trainer.agent)
+    left = [weakref.ref(part) for part in parts]
+    assert logger.handlers == handlers
+    assert threading.active_count() == threads
+    del trainer, parts
+    gc.collect()
+    alive = [part for ref in left if (part := ref()) is not None]
+    assert not alive, f"still in memory: {[type(part).__name__ for part in alive]}"
