@@ -238,7 +238,10 @@ class AsyncOperations(Callback):
 
     def _tell(self, snapshot: Snapshot, evaluated: list[EvaluationResult]) -> None:
         for result in evaluated:
-            self._operations.record(result.step, result)
+            try:
+                self._operations.record(result.step, result)
+            except Exception:  # a request that waits must not go down with it
+                _log.exception("the evaluation after %s plies is not recorded", result.step)
             self._operations.announce(
                 Event.EVALUATION, snapshot.of(Event.EVALUATION, result=result)
             )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,8 @@ class CallbackManager:
         is_main: Whether this rank is the first: the others call ``every_rank`` callbacks only.
         ranks: How many ranks there are.
         max_failures: See above.
+        clock: Seconds that pass whatever the run does; schedules in wall time go by it from START
+            on, where it is set to the seconds of the snapshot.
     """
 
     def __init__(
@@ -66,6 +69,7 @@ class CallbackManager:
         is_main: bool = True,
         ranks: int = 1,
         max_failures: int = MAX_FAILURES,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.config = config
         self.model_dir = Path(model_dir)
@@ -76,6 +80,8 @@ class CallbackManager:
         self._ranks = ranks
         self._max_failures = max_failures
         self._entries: list[_Entry] = []
+        self._clock = clock
+        self._clock_at_zero = clock()
         self._start = (0, 0.0)
         self._fatal: Exception | None = None
 
@@ -124,8 +130,9 @@ class CallbackManager:
         """The names of those that failed too often."""
         return tuple(entry.name for entry in self._entries if entry.disabled)
 
-    def listening(self, event: Event, *, step: int = 0, seconds: float = 0.0) -> bool:
-        """Whether anybody would be called at ``event`` there; if not, it need not be prepared."""
+    def listening(self, event: Event, *, step: int) -> bool:
+        """Whether anybody would be called at ``event`` now; if not, it need not be prepared."""
+        seconds = self._seconds()
         return any(self._due(entry, event, step, seconds) for entry in self._entries)
 
     def snapshot(
@@ -145,7 +152,9 @@ class CallbackManager:
         """Calls everybody who listens to ``event`` and whose schedule says so."""
         if snapshot.event is not event:
             raise ValueError(f"snapshot: expected one of {event}, got one of {snapshot.event}")
-        now = (snapshot.step, snapshot.seconds)
+        if event is Event.START:
+            self._clock_at_zero = self._clock() - snapshot.seconds
+        now = (snapshot.step, self._seconds())
         if event is Event.START:
             self._start = now
             for entry in self._entries:
@@ -156,6 +165,9 @@ class CallbackManager:
                 entry.before[event] = now
             if due:
                 self._call(entry, event, snapshot)
+
+    def _seconds(self) -> float:
+        return self._clock() - self._clock_at_zero
 
     def _due(self, entry: _Entry, event: Event, step: int, seconds: float) -> bool:
         if entry.disabled or not listens(entry.callback, event):

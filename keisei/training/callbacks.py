@@ -85,7 +85,7 @@ class Snapshot:
     step: int
     """plies played"""
     seconds: float
-    """wall time of the run so far, over all its resumes"""
+    """time of playing and learning so far, over all resumes"""
     run_dir: Path
     """folder of the run"""
     metrics: Mapping[str, float] = field(default_factory=dict)
@@ -108,7 +108,8 @@ class Schedule:
 
     An interval ends at each multiple, whatever the size of the steps that lead over it: ends that
     fall between two calls count at the later one, once however many they are. A resumed run goes on
-    with the same multiples. Raises ValueError unless the intervals are positive.
+    with the same multiples; its wall time goes on from the seconds of playing and learning that its
+    checkpoint has. Raises ValueError unless the intervals are positive.
     """
 
     every_steps: int | None = None

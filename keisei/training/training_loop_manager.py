@@ -93,7 +93,7 @@ class Callbacks(Protocol):
 
     stop_reason: str | None
 
-    def listening(self, event: Event, *, step: int, seconds: float) -> bool: ...  # noqa: D102
+    def listening(self, event: Event, *, step: int) -> bool: ...  # noqa: D102
     def fire(self, event: Event, snapshot: Moment) -> None: ...  # noqa: D102
     def snapshot(  # noqa: D102
         self,
@@ -249,10 +249,7 @@ class TrainingLoopManager:
         self.in_iteration = True
         start = time.perf_counter()
         self._display.phase("collecting")
-        state = self._metrics.state
-        note_games = self._callbacks.listening(
-            Event.GAME_END, step=state.step, seconds=state.seconds
-        )
+        note_games = self._callbacks.listening(Event.GAME_END, step=step)
         with self._times.measure("play"):
             counts = self._steps.play(self._on_ply, note_games=note_games)
         collected = time.perf_counter()

@@ -16,6 +16,15 @@ from keisei.training.callback_manager import CallbackManager
 from keisei.training.callbacks import Callback, Event, Schedule, Snapshot, StopTraining
 
 
+class Clock:
+    """Shows what it is set to, from any beginning."""
+
+    shows = 7000.0
+
+    def __call__(self) -> float:
+        return self.shows
+
+
 def manager(**settings: Any) -> CallbackManager:
     return CallbackManager(AppConfig(), Path("runs/a/checkpoints"), **settings)
 
@@ -98,13 +107,16 @@ def test_a_schedule_fires_once_an_interval_and_thins_only_what_comes_each_iterat
 
 def test_a_resumed_run_goes_on_with_the_same_intervals() -> None:
     log: list[Any] = []
-    to = manager()
+    clock = Clock()
+    to = manager(clock=clock)
     to.add(Noted(log), Schedule(every_steps=100, every_seconds=60))
     tell(to, Event.START, 230, 59.0)
-    assert not to.listening(Event.UPDATE_END, step=299, seconds=59.5)
-    for step, seconds in ((240, 59.5), (250, 61.0), (310, 70.0), (399, 119.0)):
-        assert to.listening(Event.UPDATE_END, step=step, seconds=seconds) == (step in (250, 310))
-        tell(to, Event.UPDATE_END, step, seconds)
+    assert not to.listening(Event.UPDATE_END, step=299)
+    # The clock goes on while the run does neither play nor learn.
+    for step, passed in ((240, 0.5), (250, 2.0), (310, 11.0), (399, 60.0)):
+        clock.shows = 7000.0 + passed
+        assert to.listening(Event.UPDATE_END, step=step) == (step in (250, 310))
+        tell(to, Event.UPDATE_END, step, 59.0)
     assert [step for _, event, step in log if event is Event.UPDATE_END] == [250, 310]
 
 
@@ -233,7 +245,7 @@ def test_other_ranks_call_only_what_every_rank_takes_part_in() -> None:
     together = Noted(log, "together")
     together.every_rank = True
     to.add(Noted(log, "alone"))
-    assert not to.listening(Event.GAME_END)
+    assert not to.listening(Event.GAME_END, step=1)
     to.add(together, Schedule(every_steps=1))
     tell(to, Event.UPDATE_END, 1)
     assert [name for name, *_ in log] == ["together"]

@@ -67,7 +67,7 @@ class Parts:
         self.calls.append(f"show {step}")
 
     # what is told of events
-    def listening(self, event: Event, *, step: int, seconds: float) -> bool:
+    def listening(self, event: Event, *, step: int) -> bool:
         return self.listens
 
     def snapshot(self, event: Event, **where: Any) -> Snapshot:
