@@ -276,3 +276,57 @@ def test_interrupting_saves_and_ends_with_zero(tmp_path: Path) -> None:
     assert "SIGINT: this iteration is finished and saved" in rest
     assert "go on with --resume" in rest
     assert len(list((tmp_path / "runs" / "x" / "checkpoints").iterdir())) == 1
+
+
+def test_a_torn_checkpoint_is_passed_over_and_where_none_is_whole_nothing_starts(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    settings = [*SMALL, "--logging.run-name=x", "--logging.checkpoint-interval=16"]
+    assert train.main([*settings, "--training.total-timesteps=32"]) == 0
+    checkpoints = Path("runs/x/checkpoints")
+    older, newer = sorted(checkpoints.iterdir())
+    raw = (newer / "model.ckpt").read_bytes()
+    (newer / "model.ckpt").write_bytes(raw[: len(raw) // 2])
+
+    capsys.readouterr()
+    assert train.main(["--resume=latest", "--training.total-timesteps=64"]) == 0
+    told = capsys.readouterr().out
+    assert f"passed over: {newer}/model.ckpt: bytes: expected" in told
+    assert f"resumed from {older}" in told
+    assert "changed since the checkpoint: training.total_timesteps: 32 -> 64" in told
+    lines = Path("runs/x/metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in lines] == [16, 32, 48, 64]
+    assert (checkpoints / f"rejected-{newer.name}").is_dir()
+
+    for directory in checkpoints.glob("step-*"):
+        (directory / "training-00000.json").unlink()
+    before = sorted(tmp_path.rglob("*"))
+    caplog.clear()
+    assert train.main(["--resume=latest", "--training.total-timesteps=99"]) == 2
+    assert "expected a whole checkpoint to resume from, got 4 of which none can be used" in (
+        caplog.text
+    )
+    assert caplog.text.count("training-00000.json: missing") == 4
+    assert sorted(tmp_path.rglob("*")) == before, "expected nothing to start afresh"
+
+
+def test_what_may_not_change_on_resume_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    settings = [*SMALL, "--training.total-timesteps=16", "--logging.run-name=x"]
+    assert train.main(settings) == 0
+    caplog.clear()
+    assert train.main(["--resume=latest", "--training.gamma=0.9", "--env.max-plies=30"]) == 2
+    for text in ("training.gamma: expected 1.0 as in", "env.max_plies: expected 20 as in"):
+        assert text in caplog.text
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(caplog: pytest.LogCaptureFixture) -> None:
+    assert train.main([*SMALL, "--logging.run-root=/proc/nowhere"]) == 2
+    (record,) = caplog.records
+    assert "'/proc/nowhere'" in record.getMessage() and record.exc_info is None

@@ -26,8 +26,8 @@ PLIES = 8 * 4
 """of an iteration, unless a game is at its move limit"""
 
 
-def tiny_config(root: Path, iterations: int, **training: Any) -> AppConfig:
-    """At least that many iterations, more than three, each of which is saved."""
+def tiny_config(root: Path, iterations: int, save_every: int = 1, **training: Any) -> AppConfig:
+    """At least that many iterations, more than three, of which each ``save_every``-th is saved."""
     return AppConfig(
         training=TrainingConfig(
             **{
@@ -51,7 +51,11 @@ def tiny_config(root: Path, iterations: int, **training: Any) -> AppConfig:
         env=EnvConfig(num_games=8, max_plies=5),
         model=ModelConfig(tower_depth=1, tower_width=8),
         logging=LoggingConfig(
-            run_root=str(root), run_name="run", checkpoint_interval=PLIES // 2, keep_checkpoints=3
+            run_root=str(root),
+            run_name="run",
+            # Fewer plies than those of the iterations: some games are at their limit.
+            checkpoint_interval=save_every * PLIES // 2,
+            keep_checkpoints=3,
         ),
     )
 

@@ -80,14 +80,16 @@ def _cut_at_random(
     Half of the cuts let that iteration end, half give it up.
     """
     total = first + after + 10
-    whole, unbroken = watched(tiny_config(folder / "whole", total), first + after + 1)
+    whole, unbroken = watched(
+        tiny_config(folder / "whole", total, save_every=1000), first + after + 1
+    )
     unbroken.seen[0] = digest(whole)
     assert whole.run_training_loop() is False
     lines = figures(folder / "whole" / "run")
     numbers = random.Random(7)
     gave_up = 0
     for cut in range(cuts):
-        config = tiny_config(folder / f"cut-{cut}", total)
+        config = tiny_config(folder / f"cut-{cut}", total, save_every=1000)
         give_up = cut % 2 == 0
         grace = 0.0 if give_up else 1e9
         run, _ = watched(config, 10**9)
