@@ -111,6 +111,20 @@ def test_evaluations_disturb_nothing(tmp_path: Path, plain: Trainer) -> None:
     assert_same_run(trainer, plain)
 
 
+@pytest.mark.gpu
+def test_evaluations_disturb_nothing_on_a_gpu(tmp_path: Path) -> None:
+    """Over the iterations that compile, record graphs and start them."""
+    runs = []
+    for name, interval in (("plain", None), ("evaluated", PLIES)):
+        evaluation = EvaluationConfig(interval=interval, games=3)
+        settings = tiny_config(tmp_path / name, 20 * PLIES, evaluation=evaluation)
+        training = {"device": "cuda", "compile": "auto", "deterministic": True}
+        training = settings.training.model_copy(update=training)
+        runs.append(trainer_of(settings.model_copy(update={"training": training})))
+        runs[-1].run_training_loop()
+    assert_same_run(runs[1], runs[0])
+
+
 class Troubled(Callback):
     """Draws, seeds, tries to change what it gets, and fails."""
 
