@@ -80,6 +80,7 @@ class DisplayManager:
 
     def finalize_display(self) -> None:
         """Ends the drawing and saves the console."""
+        self._display.phase("ended")
         self.stop()
         if self._is_main:
             self.save_console_output()

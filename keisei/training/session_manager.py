@@ -188,7 +188,8 @@ class SessionManager:
         run = self._choose_run_dir(point)
         if run.parent == self._root:
             check_inside(run, self._root, "run folder")
-        check_inside(run / CHECKPOINT_FOLDER, run, "checkpoints")
+        for name in (CHECKPOINT_FOLDER, LOG_FILE, EVALUATION_LOG_FILE):
+            check_inside(run / name, run, name)
         return run
 
     def _choose_run_dir(self, point: ResumePoint | None) -> Path:

@@ -74,6 +74,10 @@ def test_a_link_that_leads_out_is_refused(tmp_path: Path) -> None:
     (tmp_path / "runs" / "b" / "checkpoints").symlink_to(elsewhere)
     with pytest.raises(ConfigError, match=r"^checkpoints: expected a place in .*runs/b, got "):
         session(tmp_path, run_name="b")
+    (tmp_path / "runs" / "c").mkdir()
+    (tmp_path / "runs" / "c" / "train.log").symlink_to(elsewhere / "log")
+    with pytest.raises(ConfigError, match=r"^train\.log: expected a place in .*runs/c, got "):
+        session(tmp_path, run_name="c")
     assert list(elsewhere.iterdir()) == []
 
 
