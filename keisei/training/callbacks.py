@@ -6,7 +6,7 @@ import dataclasses
 import enum
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
 from types import MappingProxyType
 from typing import Any, Self
 
@@ -47,11 +47,14 @@ def freeze(value: Any) -> Any:
     Immutable values, frozen dataclasses of such values among them, stay as they are. Raises
     TypeError for anything else (a tensor, say), naming its type.
     """
-    if value is None or isinstance(value, bool | int | float | str | bytes | Path | enum.Enum):
+    plain = bool | int | float | str | bytes | np.generic | PurePath | enum.Enum
+    if value is None or isinstance(value, plain):
         return value
     if isinstance(value, Mapping):
         return MappingProxyType({name: freeze(item) for name, item in value.items()})
-    if isinstance(value, list | tuple) and not hasattr(value, "_fields"):
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return type(value)(*(freeze(item) for item in value))
+    if isinstance(value, list | tuple):
         return tuple(freeze(item) for item in value)
     if isinstance(value, Set):
         return frozenset(freeze(item) for item in value)

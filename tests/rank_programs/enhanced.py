@@ -12,15 +12,16 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import pytest
-from run_helpers import screen, tiny_config
+from run_helpers import PLIES, screen, tiny_config
 
+from keisei.config_schema import EvaluationConfig
 from keisei.training import EnhancedTrainer, Trainer
 from keisei.training.callbacks import Callback, Snapshot
 from keisei.training.distributed import leave
 
 root, way = Path(sys.argv[1]), sys.argv[2]
 rank, world_size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
-config = tiny_config(root)
+config = tiny_config(root, evaluation=EvaluationConfig(interval=3 * PLIES, games=2))
 config = config.model_copy(
     update={"training": config.training.model_copy(update={"shuffle_blocks": 2})}
 )

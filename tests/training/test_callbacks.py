@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -58,6 +58,11 @@ class Result:
     names: Any = ()
 
 
+class Pair(NamedTuple):
+    first: int
+    second: Any
+
+
 @dataclasses.dataclass
 class Open:
     games: int
@@ -67,6 +72,7 @@ def test_what_may_be_in_a_snapshot() -> None:
     result = Result(4)
     assert freeze(result) is result
     assert freeze(Result(4, ["a"])).names == ("a",)
+    assert freeze(Pair(1, [2])) == Pair(1, (2,)) and freeze(np.int16(3)) == 3
     for bad, name in ((Open(1), "Open"), (torch.zeros(1), "Tensor"), (object(), "object")):
         with pytest.raises(TypeError, match=rf"snapshot: expected .*, got {name}"):
             freeze(bad)

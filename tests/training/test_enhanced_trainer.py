@@ -223,3 +223,6 @@ def test_ranks_by_a_call_are_those_of_torchrun(tmp_path: Path) -> None:
         for name, tensor in other.tensors.items():
             assert torch.equal(mine.tensors[name], tensor), name
     assert [path.name for path in (tmp_path / "enhanced").iterdir()] == ["run"]
+    logs = [(tmp_path / way / "run/evaluation.log").read_text() for way in ("plain", "enhanced")]
+    steps = [[json.loads(line)["step"] for line in log.splitlines()] for log in logs]
+    assert steps[0] == steps[1] and len(steps[0]) == 2, "the first rank evaluates, and it alone"

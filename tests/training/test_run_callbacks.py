@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import random
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +13,9 @@ import numpy as np
 import plugin_samples
 import pytest
 import torch
-from plugin_samples import TinyNetwork
+from plugin_samples import FirstLegal, TinyNetwork
 from run_helpers import PLIES, assert_same_run, tiny_config, trainer_of
+from torch import Tensor
 
 from keisei.config_schema import AppConfig, EvaluationConfig, ModelConfig, PluginsConfig
 from keisei.core.model_file import list_checkpoints, load_model
@@ -109,6 +112,27 @@ def test_evaluations_disturb_nothing(tmp_path: Path, plain: Trainer) -> None:
         assert list(line["opponents"]) == ["random", "plugin_samples:Drawing"]
         assert line["opponents"]["random"]["games"] == 3
     assert_same_run(trainer, plain)
+
+
+class Terminating(FirstLegal):
+    """Asks the process to end in the middle of a match."""
+
+    def choose(self, positions: Tensor, mask: Tensor, asked: Tensor) -> Tensor:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return super().choose(positions, mask, asked)
+
+
+def test_a_signal_ends_an_evaluation_and_the_run_is_saved(tmp_path: Path) -> None:
+    evaluation = EvaluationConfig(interval=PLIES, games=2)
+    trainer = trainer_of(tiny_config(tmp_path, 10**6, evaluation=evaluation))
+    trainer.evaluator.add_opponent("terminating", Terminating)
+    assert not trainer.run_training_loop()
+    assert trainer.state.iteration <= 2
+    assert not Path(trainer.eval_log_file_path).exists()
+    log = Path(trainer.log_file_path).read_text()
+    assert "no evaluation after" in log and "against terminating was asked to stop" in log
+    last = list_checkpoints(Path(trainer.model_dir))[-1]
+    assert load_model(last).manifest["step"] == trainer.state.step
 
 
 @pytest.mark.gpu
