@@ -65,10 +65,14 @@ def tiny_trainer(config: AppConfig, resume: str | None = None) -> Trainer:
 
 
 def figures(run: Path) -> list[dict[str, float]]:
-    """The run's figures, but for those of the clock."""
+    """What the run's figures say of games and learning; others are of the clock and the machine."""
     lines = (run / "metrics.jsonl").read_text().splitlines()
     return [
-        {name: value for name, value in json.loads(line).items() if not name.startswith("speed.")}
+        {
+            name: value
+            for name, value in json.loads(line).items()
+            if name in ("iteration", "step") or name.startswith(("learn.", "games."))
+        }
         for line in lines
     ]
 

@@ -116,6 +116,10 @@ class ModelManager:
         if this or an earlier write failed.
         """
         snapshot = self.capture()
+        if agent is not None:
+            for name, tensor in agent.network_tensors().items():
+                if tensor.data_ptr() != snapshot.network[name].data_ptr():
+                    raise ValueError("agent: expected the run's own, got another")
         if timestep is not None and timestep != snapshot.step:
             raise ValueError(f"timestep: expected {snapshot.step}, the run's own, got {timestep}")
         return self.save_snapshot(snapshot, wait=wait)
@@ -163,11 +167,13 @@ class ModelManager:
         """Waits for what is being written; raises CheckpointWriteError if a write failed."""
         self._writer.wait()
 
-    def _on_published(self, directory: Path, step: int) -> None:
+    def _on_published(self, directory: Path, published: int) -> None:
         """In the writer's thread."""
         self._logger.info("saved %s", directory)
         with self._lock:
             self._note_and_prune()
+            for earlier in [step for step in self._evaluations if step < published]:
+                del self._evaluations[earlier]  # whose step was not saved
 
     def _note_and_prune(self) -> None:
         for step in list(self._evaluations):

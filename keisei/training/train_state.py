@@ -18,6 +18,8 @@ class TrainState:
     """time spent collecting and learning"""
     totals: dict[str, int] = field(default_factory=dict)
     """games and results since the run began, named as ``rollout_counts`` names them"""
+    ratings: dict[str, Any] = field(default_factory=dict)
+    """how strong the run and its opponents are, as plain JSON values; kept for who rates them"""
 
     def count(self, counts: dict[str, int]) -> None:
         """Adds the counts of one rollout."""
