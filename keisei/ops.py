@@ -38,7 +38,7 @@ GaeForm = Literal["zero_sum", "single", "own_plies"]
 
 def bucket_count(max_plies: int) -> int:
     """How many buckets a game of so many plies wants: about one a position."""
-    return 1 << max(0, min(max_plies, 65536) - 1).bit_length()
+    return 1 << max(1, (min(max_plies, 65536) - 1).bit_length())
 
 
 def history_shape(games: int, max_plies: int) -> tuple[int, int, int]:
@@ -62,7 +62,7 @@ def reset(
         progress: int32 [4, N], changed: rows ply, clock, runs of checks, pending.
         history: int64 [ceil(N / 32), max_plies + 1, 32], changed: keys of the game's positions,
             chained by bucket.
-        buckets: int16 [N, B], changed: for each of B (a power of two up to 65536) parts of all
+        buckets: int16 [N, B], changed: for each of B (a power of two, 2 to 65536) parts of all
             keys, which row of ``history`` came last. ``bucket_count`` gives a good B.
         starts: int32 [S, 98]: packed positions, each followed by its legal mask. Game g begins
             from row (first_game + g) % S.

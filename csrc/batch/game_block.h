@@ -60,15 +60,17 @@ class GameBlock {
     void settle(Told&& told) {
         for (int p = 0; p < plays_; ++p) {
             const int i = playing_[p];
-            moved_[i].newest = bucket_of(state_, game(i), moved_[i].key);
+            newest_[i] = bucket_of(state_, game(i), moved_[i].key);
             __builtin_prefetch(&state_.history_at(moved_[i].clock % state_.rows(), game(i)), 1);
-            __builtin_prefetch(&state_.history_at(moved_[i].newest, game(i)));
+            __builtin_prefetch(&state_.history_at(newest_[i], game(i)));
         }
         for (int p = 0; p < plays_; ++p) {
             const int i = playing_[p];
             const NextMoves next = next_moves(positions_[i], mask_row(i));
             batch::settle(next, mask_row(i), [&] { return positions_[i]; });
-            const Judged judged = judge_move(state_, game(i), moved_[i], next, mask_row(i));
+            const Recurrence seen = record_key(state_, game(i), moved_[i].clock, moved_[i].ply,
+                                               moved_[i].key, newest_[i]);
+            const Judged judged = judge_move(state_, moved_[i], next, mask_row(i), seen);
             told(i, moved_[i], judged);
             if (judged.begins_anew()) {
                 begin(i, moved_[i].clock);
@@ -92,6 +94,7 @@ class GameBlock {
     int playing_[kMost];
     shogi::Position positions_[kMost];
     Moved moved_[kMost];
+    int32_t newest_[kMost];  // what the buckets of the new keys hold
 };
 
 // Calls f(first, count) for the blocks of a range of games.

@@ -20,7 +20,8 @@ __global__ void __launch_bounds__(kFewThreads, kFewBlocks)
     if (doubtful >= 0 && drop_mates(args.positions, game, doubtful)) {
         forbid_pawn_drop(rows.row(), doubtful);
     }
-    rows.flush(args.mask, first, args.games);
+    rows.begin_flush(args.mask, first, args.games);
+    rows.wait_read();
 }
 
 // Many games: blocks stay and take the next games, fetched meanwhile; the warps of a block go
@@ -30,16 +31,14 @@ constexpr int kManyThreads = 128;
 struct Shared {
     GameRows<kManyThreads> rows;
     Fetched<kManyThreads, kPositionWords> fetched;
-    DropQueue drops[kManyThreads / kLanes];
+    DropQueue<kManyThreads> drops;
 };
 
 __global__ void __launch_bounds__(kManyThreads, kThreadsAnSm / kManyThreads)
     legal_mask_of_many_kernel(const LegalMaskArgs args) {
     extern __shared__ __align__(16) unsigned char bytes[];
     auto& shared = *reinterpret_cast<Shared*>(bytes);
-    DropQueue& queue = shared.drops[threadIdx.x / kLanes];
-    int put = 0;
-    const auto settle_all = [&] { settle_drops(queue, put, args.positions, args.mask); };
+    shared.drops.init();
     const auto fetch = [&](int64_t game) {
         if (game >= args.games) return;
         const int32_t* const at = args.positions.words + game * args.positions.game_stride;
@@ -47,10 +46,11 @@ __global__ void __launch_bounds__(kManyThreads, kThreadsAnSm / kManyThreads)
             for (int w = 0; w < kPositionWords; ++w) word(w, at + w * args.positions.word_stride);
         });
     };
-    const int64_t stride = static_cast<int64_t>(gridDim.x) * kManyThreads;
-    int64_t first = static_cast<int64_t>(blockIdx.x) * kManyThreads;
-    fetch(first + threadIdx.x);
-    for (; first < args.games; first += stride) {
+    const int64_t stride = Rounds<kManyThreads>::stride();
+    fetch(Rounds<kManyThreads>::first(0) + threadIdx.x);
+    for (int round = 0;; ++round) {
+        const int64_t first = Rounds<kManyThreads>::first(round);
+        if (first >= args.games) break;
         const int64_t game = first + threadIdx.x;
         const bool inside = game < args.games;
         shared.fetched.wait();
@@ -58,11 +58,17 @@ __global__ void __launch_bounds__(kManyThreads, kThreadsAnSm / kManyThreads)
             shogi::position_of_words([&](int w) { return shared.fetched[w]; });
         fetch(game + stride);
         __syncthreads();
+        shared.rows.wait_read();
         const NextMoves next = next_moves(position, shared.rows.row());
-        shared.rows.flush(args.mask, first, args.games);
-        put_off(queue, put, game, inside ? next.generated.doubtful_drop : -1, settle_all);
+        shared.rows.begin_flush(args.mask, first, args.games);
+        const int doubtful = inside ? next.generated.doubtful_drop : -1;
+        const bool put_off = shared.drops.put_off(round, doubtful);
+        if (__all_sync(kAllLanes, put_off)) continue;
+        shared.rows.wait_written();
+        if (!put_off) settle_drop(args.positions, args.mask, game, doubtful);
     }
-    settle_all();
+    shared.rows.wait_written();
+    shared.drops.settle(args.positions, args.mask);
 }
 
 }  // namespace
@@ -75,8 +81,7 @@ void legal_mask_cuda(const LegalMaskArgs& args, void* stream) {
         check_launch("legal_mask_of_few_kernel");
     } else {
         const unsigned blocks =
-            std::min(blocks_for(args.games, kManyThreads),
-                     resident_blocks<legal_mask_of_many_kernel>(kManyThreads, sizeof(Shared)));
+            staying_blocks<legal_mask_of_many_kernel>(args.games, kManyThreads, sizeof(Shared));
         legal_mask_of_many_kernel<<<blocks, kManyThreads, sizeof(Shared), on>>>(args);
         check_launch("legal_mask_of_many_kernel");
     }

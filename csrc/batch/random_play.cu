@@ -17,6 +17,7 @@ template <int kThreads>
 struct PlayBlock {
     GameRows<kThreads> rows;
     int32_t positions[kPositionWords][kThreads];
+    Lookback<kThreads> lookback;
     uint16_t up_to[kGroups][kThreads];  // legal labels in the groups up to and with this one
     int tally[kTallyCells];
 };
@@ -99,28 +100,34 @@ __global__ void __launch_bounds__(kThreads,
     int moves = 0;
 #pragma unroll 1
     for (int32_t round = 0; round < args.plies; ++round) {
-        __syncthreads();  // warps that go through the code together fetch it once
         bool begins = pending;
         // A position without a legal move, which no game of ours is left in, stays as it is.
         const uint32_t count = inside ? block.up_to[kGroups - 1][thread] : 0;
         const bool plays = !pending && count > 0;
         if (pending) clock = state.next_clock(clock);
         pending = false;
-        Moved moved;
+        bool may_declare = false;
         NextMoves next{{false, -1}, false};
         if (plays) {
             const int label = nth_label(
                 block, row, uniform_choice(args.seed, state.first_game + game, clock, count));
-            shogi::Position position = load_position(stage, thread);
-            moved = make_move(state, game, clock, ply, runs, label, position);
+            const shogi::Position position = shogi::apply(load_position(stage, thread), label);
+            const Moved moved = after_move(state, clock, ply, runs, position);
+            may_declare = moved.may_declare;
+            block.lookback.ask(state, game, moved.key);
             store_position(staged, 1, kThreads, thread, position);
+        }
+        __syncthreads();  // warps that go through the code together fetch it once
+        if (plays) {
             uint32_t total = 0;
-            next = next_moves(position, row, [&](int plane, const shogi::Bitboard& to) {
-                total += static_cast<uint32_t>(to.count());
-                if (plane % kPlanesPerGroup == kPlanesPerGroup - 1) {
-                    block.up_to[plane / kPlanesPerGroup][thread] = static_cast<uint16_t>(total);
-                }
-            });
+            next = next_moves(
+                load_position(stage, thread), row, [&](int plane, const shogi::Bitboard& to) {
+                    total += static_cast<uint32_t>(to.count());
+                    if (plane % kPlanesPerGroup == kPlanesPerGroup - 1) {
+                        block.up_to[plane / kPlanesPerGroup][thread] = static_cast<uint16_t>(total);
+                    }
+                    if (plane == shogi::kPromotionPlane) block.lookback.ask_on(state, game);
+                });
         }
         const int doubtful = next.generated.doubtful_drop;
         __syncwarp();
@@ -131,7 +138,16 @@ __global__ void __launch_bounds__(kThreads,
             }
         }
         if (plays) {
-            const Judged judged = judge_move(state, game, moved, next, row);
+            // What can be known again was not kept while moves were made.
+            clock = state.next_clock(clock);
+            ++ply;
+            Moved moved{};
+            moved.ply = ply;
+            moved.runs = runs;
+            moved.hand = static_cast<uint32_t>(block.positions[kFirstHandWord][thread]);
+            moved.may_declare = may_declare;
+            const Recurrence seen = block.lookback.record(state, game, clock, ply);
+            const Judged judged = judge_move(state, moved, next, row, seen);
             block.positions[kFirstHandWord][thread] = static_cast<int32_t>(judged.hand);
             ++moves;
             if (judged.over()) {
@@ -139,8 +155,6 @@ __global__ void __launch_bounds__(kThreads,
             }
             begins = judged.begins_anew();
             pending = judged.truncated();
-            clock = moved.clock;
-            ply = moved.ply;
             runs = judged.runs;
         }
         __syncwarp();

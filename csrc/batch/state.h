@@ -57,7 +57,8 @@ KEISEI_HD uint16_t& bucket_of(const State& state, int64_t game, uint64_t key) {
 }
 
 // Enters the key of a game's new position into its history and says where it occurred before.
-// `first` is what its bucket holds: asked for beforehand, so that the answer is there in time.
+// `first` is what its bucket holds and `entry` the row that this names, or any where there is none:
+// asked for beforehand, so that the answers are there in time.
 //
 // A row of the history holds the low 48 bits of a key and, below them, the row before it in its
 // chain; the high 16 bits chose the bucket, so 57 bits decide at 512 buckets. Nothing is cleared
@@ -65,7 +66,7 @@ KEISEI_HD uint16_t& bucket_of(const State& state, int64_t game, uint64_t key) {
 // grow older along a chain. So a bucket or a link that an earlier game left behind either ends the
 // chain at once or leads into another chain, whose keys do not match.
 KEISEI_HD Recurrence record_key(const State& state, int64_t game, int32_t clock, int32_t ply,
-                                uint64_t key, int32_t first) {
+                                uint64_t key, int32_t first, uint64_t entry) {
     const int32_t rows = state.rows();
     const int32_t row = clock % rows;
     const uint64_t kept = key << 16;
@@ -76,7 +77,7 @@ KEISEI_HD Recurrence record_key(const State& state, int64_t game, int32_t clock,
         const int32_t age = row >= at ? row - at : row - at + rows;
         // Buckets that no game wrote may hold anything.
         if (age <= younger || age > ply || at >= rows) break;
-        const auto entry = static_cast<uint64_t>(state.history_at(at, game));
+        if (younger != 0) entry = static_cast<uint64_t>(state.history_at(at, game));
         if ((entry ^ kept) < (uint64_t{1} << 16)) {
             ++out.times_before;
             out.plies_since_first = age;
@@ -87,6 +88,13 @@ KEISEI_HD Recurrence record_key(const State& state, int64_t game, int32_t clock,
     state.history_at(row, game) = static_cast<int64_t>(kept | static_cast<uint64_t>(first));
     bucket_of(state, game, key) = static_cast<uint16_t>(row);
     return out;
+}
+
+KEISEI_HD Recurrence record_key(const State& state, int64_t game, int32_t clock, int32_t ply,
+                                uint64_t key, int32_t first) {
+    const int32_t row = first < state.rows() ? first : 0;
+    return record_key(state, game, clock, ply, key, first,
+                      static_cast<uint64_t>(state.history_at(row, game)));
 }
 
 inline namespace KEISEI_BITBOARD_FORM {

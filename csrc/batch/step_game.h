@@ -1,5 +1,6 @@
-// One step of one game: the same functions on the CPU and the GPU. A step has three parts, so that
-// a kernel can put positions away between the first and the second and need not keep them.
+// One step of one game: the same functions on the CPU and the GPU. A step has parts, so that the
+// history can be asked for while moves are made: shogi::apply and after_move, next_moves,
+// record_key, judge_move.
 #pragma once
 
 #include "batch/state.h"
@@ -23,12 +24,10 @@ struct Moved {
     int32_t ply;
     uint32_t runs;  // of checks before the move, as in `progress`
     uint64_t key;
-    int32_t newest;    // what the key's bucket holds
     uint32_t hand;     // hand[0] of the new position
     bool may_declare;  // unless in check
 };
 
-// What the new position says of itself; `newest` is left open.
 KEISEI_HD Moved after_move(const State& state, int32_t clock, int32_t ply, uint32_t runs,
                            const shogi::Position& position) {
     Moved out;
@@ -36,22 +35,12 @@ KEISEI_HD Moved after_move(const State& state, int32_t clock, int32_t ply, uint3
     out.ply = ply + 1;
     out.runs = runs;
     out.key = shogi::key(position);
-    out.newest = 0;
     out.hand = position.hand[0];
     out.may_declare = shogi::can_declare(position, false);
     return out;
 }
 
-// First part: plays a legal label, changing `position`, whose occurrence is left open.
-KEISEI_HD Moved make_move(const State& state, int64_t game, int32_t clock, int32_t ply,
-                          uint32_t runs, int label, shogi::Position& position) {
-    position = shogi::apply(position, label);
-    Moved out = after_move(state, clock, ply, runs, position);
-    out.newest = bucket_of(state, game, out.key);
-    return out;
-}
-
-// Second part: the legal moves of the new position, all but a doubtful pawn drop. `any` gathers
+// The legal moves of the new position, all but a doubtful pawn drop. `any` gathers
 // every plane but that of pawn drops.
 struct NextMoves {
     shogi::Generated generated;
@@ -98,12 +87,9 @@ struct Judged {
     KEISEI_HD bool begins_anew() const { return over() && !truncated(); }
 };
 
-// Third part: enters the new position into the history and judges it. `row` holds its settled legal
-// moves.
-KEISEI_HD Judged judge_move(const State& state, int64_t game, const Moved& moved,
-                            const NextMoves& next, const uint32_t* row) {
-    const Recurrence seen =
-        record_key(state, game, moved.clock, moved.ply, moved.key, moved.newest);
+// Judges the new position, `seen` being what its history says and `row` its settled legal moves.
+KEISEI_HD Judged judge_move(const State& state, const Moved& moved, const NextMoves& next,
+                            const uint32_t* row, const Recurrence& seen) {
     constexpr int kPawns = 3 * shogi::kDropPlane;
     const bool any = next.any || (row[kPawns] | row[kPawns + 1] | row[kPawns + 2]) != 0;
     const bool in_check = next.generated.in_check;

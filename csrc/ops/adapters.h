@@ -66,7 +66,8 @@ inline void require_at_least(int64_t value, int64_t least, const char* name) {
 
 // Runs of checking moves are counted in 16 bits.
 constexpr int64_t kMostPlies = 65535;
-// The bits of a key that choose a bucket.
+// At most the bits of a key that choose a bucket; at least two, which are copied together.
+constexpr int64_t kFewestBuckets = 2;
 constexpr int64_t kMostBuckets = 65536;
 // A block of 256 games counts its moves in 31 bits.
 constexpr int64_t kMostRandomPlies = 1 << 20;
@@ -96,11 +97,11 @@ inline batch::State state_of(Arguments& arguments, const Tensor& positions, cons
     state.max_plies = static_cast<int32_t>(max_plies);
     state.buckets = arguments.write<uint16_t>(buckets, "buckets", Short, {games, kBuckets});
     state.bucket_count = buckets.size(1);
-    if (state.bucket_count < 1 || state.bucket_count > kMostBuckets ||
+    if (state.bucket_count < kFewestBuckets || state.bucket_count > kMostBuckets ||
         !std::has_single_bit(static_cast<uint64_t>(state.bucket_count))) {
-        throw std::invalid_argument("buckets: expected a power of two up to " +
-                                    std::to_string(kMostBuckets) + " a game, got " +
-                                    std::to_string(state.bucket_count));
+        throw std::invalid_argument(
+            "buckets: expected a power of two from " + std::to_string(kFewestBuckets) + " to " +
+            std::to_string(kMostBuckets) + " a game, got " + std::to_string(state.bucket_count));
     }
     state.starts = arguments.read<int32_t>(starts, "starts", Int, {kStarts, batch::kStartWords});
     state.start_count = starts.size(0);

@@ -50,6 +50,7 @@ struct Bitboard {
         return low != 0 ? square_of_low(std::countr_zero(low))
                         : 2 * kWordBits + std::countr_zero(half(1));
     }
+    void evaluate() {}  // where registers are few
     int pop_lowest() {
         const int out = lowest();
         lanes &= ~square(out).lanes;

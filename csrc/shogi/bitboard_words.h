@@ -40,6 +40,13 @@ struct Bitboard {
         if (w_[1]) return kWordBits + lowest_bit(w_[1]);
         return 2 * kWordBits + lowest_bit(w_[2]);
     }
+    // Has the compiler work the words out here. It would else put off what only a branch further on
+    // wants, and keep all that this was made of in registers until then.
+    KEISEI_HD void evaluate() {
+#if defined(__CUDA_ARCH__)
+        asm volatile("" : "+r"(w_[0]), "+r"(w_[1]), "+r"(w_[2]));
+#endif
+    }
     KEISEI_HD int pop_lowest() {
         const int square = lowest();
         const int w = square / kWordBits;

@@ -188,20 +188,19 @@ struct Generated {
 
 namespace detail {
 
-// Proof that a pawn dropped on the opponent's king's head is no mate: an empty square next to that
-// king which nothing of ours attacks; the pawn could only take attacks away. `reached` is where
-// the mover's pieces but the king can go. That lacks what pinned pieces attack, so all squares that
-// a pinned one might step to count as attacked, and pinned sliders prove nothing; nor does a
-// check, in which pieces may go nowhere else.
+// Proof that a pawn dropped on the opponent's king's head is no mate: a square next to that king,
+// empty or with a piece of ours, which nothing of ours attacks; the pawn could only take attacks
+// away. `attacked` lacks what pinned pieces attack off their pins, so all squares that a pinned one
+// might step to count as attacked, and pinned sliders prove nothing.
 KEISEI_HD bool opponent_has_flight(const Bitboard& their_king, const Bitboard& occupied,
                                    const Movers& mine, const KingView& view, const Bitboard& own,
-                                   const Bitboard& reached) {
+                                   const Bitboard& attacked) {
     const Bitboard pinned = own & view.all_lines;
     const Bitboard sliders = mine.lance | mine.rook | mine.bishop | mine.horse | mine.dragon;
-    const Bitboard attacked =
-        reached | view.ring | around(pinned) | sideways(two_up(pinned & mine.knight));
-    const Bitboard flights = without(without(around(their_king), occupied), attacked);
-    return !view.in_check && flights.any() && !(pinned & sliders).any();
+    const Bitboard theirs = without(occupied, own);
+    const Bitboard covered = attacked | around(pinned) | sideways(two_up(pinned & mine.knight));
+    const Bitboard flights = without(without(around(their_king), theirs), covered);
+    return flights.any() && !(pinned & sliders).any();
 }
 
 // Both forms of generation: mates(square) decides whether a doubtful pawn drop is taken out.
@@ -222,7 +221,7 @@ KEISEI_HD Generated for_each_plane(const Position& position, Sink&& sink, Mates&
     constexpr bool kKeeps = Bitboard::kTestsPay;
     const bool plain_only = kKeeps && !(mine.horse | mine.dragon).any();
     Bitboard kept[kKeeps ? kRayDirections : 1];
-    Bitboard reached = Bitboard::none();
+    Bitboard attacked = view.ring;
     for_each_ray([&]<int D>() {
         // The king's step along D; where registers are few it is made anew.
         const Bitboard king_step =
@@ -232,31 +231,37 @@ KEISEI_HD Generated for_each_plane(const Position& position, Sink&& sink, Mates&
             const Bitboard rooks =
                 sweep<UP>(free.template operator()<UP>(mine.rook | mine.dragon), empty);
             const Bitboard forward_only =
-                land<UP>(lances, free.template operator()<UP>(mine.pawn), targets & kButLastRank);
-            const Bitboard others = land<UP>(
-                rooks, free.template operator()<UP>(mine.silver | mine.gold | mine.horse), targets);
-            sink(static_cast<int>(D), forward_only | others | king_step);
-            reached = reached | forward_only | others;
+                land<UP>(lances, free.template operator()<UP>(mine.pawn), Bitboard::all());
+            const Bitboard others =
+                land<UP>(rooks, free.template operator()<UP>(mine.silver | mine.gold | mine.horse),
+                         Bitboard::all());
+            sink(static_cast<int>(D),
+                 (((forward_only & kButLastRank) | others) & targets) | king_step);
+            attacked = attacked | forward_only | others;
+            attacked.evaluate();
             if constexpr (kKeeps) kept[D] = lances | rooks;
         } else {
             const Bitboard swept = sweep<D>(free.template operator()<D>(sliders<D>(mine)), empty);
-            const Bitboard landed = land<D>(
-                swept, free.template operator()<D>(without(steppers<D>(mine), mine.king)), targets);
-            sink(static_cast<int>(D), landed | king_step);
-            reached = reached | landed;
+            const Bitboard landed =
+                land<D>(swept, free.template operator()<D>(without(steppers<D>(mine), mine.king)),
+                        Bitboard::all());
+            sink(static_cast<int>(D), (landed & targets) | king_step);
+            attacked = attacked | landed;
+            attacked.evaluate();
             if constexpr (kKeeps) kept[D] = swept;
         }
     });
     const Bitboard knights = without(mine.knight, view.all_lines);
-    const Bitboard jumps_left = step<UP2_LEFT>(knights) & targets;
-    const Bitboard jumps_right = step<UP2_RIGHT>(knights) & targets;
-    reached = reached | jumps_left | jumps_right;
-    sink(static_cast<int>(UP2_LEFT), jumps_left & kButLastTwo);
-    sink(static_cast<int>(UP2_RIGHT), jumps_right & kButLastTwo);
+    const Bitboard jumps_left = step<UP2_LEFT>(knights);
+    const Bitboard jumps_right = step<UP2_RIGHT>(knights);
+    attacked = attacked | jumps_left | jumps_right;
+    const Bitboard far_targets = targets & kFarRanks;
+    const Bitboard near_targets = targets & kButLastTwo;
+    sink(static_cast<int>(UP2_LEFT), jumps_left & near_targets);
+    sink(static_cast<int>(UP2_RIGHT), jumps_right & near_targets);
 
     // What may promote: to the far ranks from anywhere; downwards that is only from within them,
     // and from within them to anywhere.
-    const Bitboard far_targets = targets & kFarRanks;
     for_each_ray([&]<int D>() {
         constexpr bool kDown = D == DOWN || D == DOWN_LEFT || D == DOWN_RIGHT;
         constexpr bool kDiagonal = D != UP && D != DOWN && D != LEFT && D != RIGHT;
@@ -278,11 +283,9 @@ KEISEI_HD Generated for_each_plane(const Position& position, Sink&& sink, Mates&
         const Bitboard landed =
             land<D>(swept, free.template operator()<D>(steps), kDown ? targets : far_targets);
         sink(kPromotionPlane + D, landed);
-        // On the last rank pawns and lances land here alone.
-        if constexpr (D == UP) reached = reached | landed;
     });
-    sink(kPromotionPlane + UP2_LEFT, jumps_left & kFarRanks);
-    sink(kPromotionPlane + UP2_RIGHT, jumps_right & kFarRanks);
+    sink(kPromotionPlane + UP2_LEFT, jumps_left & far_targets);
+    sink(kPromotionPlane + UP2_RIGHT, jumps_right & far_targets);
 
     const Bitboard landing = empty & view.allowed;
     const auto droppable = [&](int kind, uint32_t ranks) {
@@ -293,7 +296,7 @@ KEISEI_HD Generated for_each_plane(const Position& position, Sink&& sink, Mates&
     const Bitboard head = step<DOWN>(their_king) & pawns;
     int doubtful = -1;
     if (head.any() &&
-        !opponent_has_flight(their_king, occupied, mine, view, position.own, reached)) {
+        !opponent_has_flight(their_king, occupied, mine, view, position.own, attacked)) {
         doubtful = head.lowest();
     }
     if (doubtful >= 0 && mates(doubtful)) pawns = without(pawns, head);

@@ -150,10 +150,10 @@ def test_numbers_out_of_range() -> None:
             0,
         ),
     )
-    for wrong in (0, 12):
+    for wrong in (0, 1, 12):
         buckets = torch.zeros(N, wrong, dtype=torch.int16)
         refuses(
-            f"buckets: expected a power of two up to 65536 a game, got {wrong}",
+            f"buckets: expected a power of two from 2 to 65536 a game, got {wrong}",
             lambda buckets=buckets: torch.ops.keisei.reset(
                 *state.reset_arguments[:3], buckets, *state.reset_arguments[4:]
             ),
