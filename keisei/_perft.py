@@ -43,11 +43,8 @@ def perft(sfen: str, depth: int, device: torch.device | str = "cpu") -> int:
         # One first move after another where that takes a while: Ctrl-C has a chance between them.
         if depth < DEEP_ON_A_CPU:
             return position.perft(depth)
-    elif depth < 1:
-        from keisei._libraries import device_of
-
-        device_of(device)
-        return position.perft(depth)
+    elif depth < DEEP:
+        return next(_on_device([position], depth, device))
     return sum(nodes for _, nodes in _divided(position, depth, device))
 
 

@@ -59,11 +59,16 @@ __global__ void __launch_bounds__(kThreads, 4)
     uint32_t* const row = masks + threadIdx.x * kMaskWords;
     uint32_t mine = 0;
     if (parent < count) {
-        shogi::for_each_legal_plane(load_position(positions, first + parent),
-                                    [&](int plane, const shogi::Bitboard& to) {
-                                        to.store(row + 3 * plane);
-                                        mine += to.count();
-                                    });
+        const auto generated = shogi::for_each_pseudo_plane(
+            load_position(positions, first + parent), [&](int plane, const shogi::Bitboard& to) {
+                to.store(row + 3 * plane);
+                mine += to.count();
+            });
+        const int drop = generated.doubtful_drop;
+        if (drop >= 0 && drop_mates(load_position(positions, first + parent), drop)) {
+            forbid_pawn_drop(row, drop);
+            --mine;
+        }
     }
     uint32_t total = mine;
     for (int step = 16; step > 0; step /= 2) total += __shfl_xor_sync(~0u, total, step);
@@ -134,60 +139,70 @@ __global__ void __launch_bounds__(kThreads, 4)
     uint32_t queued = 0;
     const int lane = threadIdx.x % 32;
     const uint32_t count = *moves.count <= moves.capacity ? *moves.count : 0;
-    uint64_t sum = 0;
-    uint32_t game = 0;
+    uint32_t game = 0;  // that the warp counts for at present
+    uint64_t sum = 0;   // a lane's part of it
     const auto child_of = [&](uint32_t i) {
         const uint32_t move = moves.move[i];
         return shogi::apply(load_position(parents, first + parent_of(move)), label_of(move));
     };
-    const auto add = [&](uint32_t i, uint64_t found) {
-        const uint32_t of = game_of(games, first, parent_of(moves.move[i]));
-        if (of != game) {
-            if (sum != 0) add_nodes(nodes, game, sum);
-            sum = 0;
-            game = of;
+    const auto close_game = [&] {
+        for (int step = 16; step > 0; step /= 2) sum += __shfl_xor_sync(~0u, sum, step);
+        if (lane == 0 && sum != 0) add_nodes(nodes, game, sum);
+        sum = 0;
+    };
+    // Adds what each lane has found for its move i. Moves of one game mostly stand together, so the
+    // warp takes one game after another and memory sees a sum only where the game changes.
+    const auto add = [&](bool active, uint32_t i, uint64_t found) {
+        const uint32_t of = active ? game_of(games, first, parent_of(moves.move[i])) : game;
+        uint32_t left = __ballot_sync(~0u, active);
+        while (true) {
+            const bool now = of == game && ((left >> lane) & 1u) != 0;
+            if (now) sum += found;
+            left &= ~__ballot_sync(~0u, now);
+            if (left == 0) break;
+            close_game();
+            game = __shfl_sync(~0u, of, shogi::lowest_bit(left));
         }
-        sum += found;
     };
     const auto settle = [&] {
         __syncwarp();
-        if (lane < queued) {
-            const uint32_t i = queue[lane];
+        const bool active = lane < queued;
+        const uint32_t i = active ? queue[lane] : 0;
+        bool mates = false;
+        if (active) {
             const auto child = child_of(i);
             const auto king = without(child.pieces(shogi::KING), child.own);
-            const int square = shogi::step<shogi::DOWN>(king).lowest();
-            if (drop_mates(child, square)) add(i, ~uint64_t{0});
+            mates = drop_mates(child, shogi::step<shogi::DOWN>(king).lowest());
         }
-        __syncwarp();
+        add(mates, i, ~uint64_t{0});
         if (lane + 32 < queued) queue[lane] = queue[lane + 32];
         queued = queued > 32 ? queued - 32 : 0;
         __syncwarp();
     };
 
-    for (uint32_t base = blockIdx.x * kThreads + threadIdx.x - lane; base < count;
-         base += gridDim.x * kThreads) {
+    // Each warp takes moves that stand together, which have parents and games in common.
+    const uint32_t warps = gridDim.x * kWarps;
+    const uint32_t each = ((count + 31) / 32 + warps - 1) / warps * 32;
+    const uint32_t begin = (blockIdx.x * kWarps + threadIdx.x / 32) * each;
+    const uint32_t end = min(count, begin + each);
+    for (uint32_t base = begin; base < end; base += 32) {
         const uint32_t i = base + lane;
+        const bool active = i < end;
         bool doubtful = false;
-        if (i < count) {
-            uint32_t found = 0;
+        uint32_t found = 0;
+        if (active) {
             const auto generated = shogi::for_each_pseudo_plane(
                 child_of(i), [&](int, const shogi::Bitboard& to) { found += to.count(); });
             doubtful = generated.doubtful_drop >= 0;
-            add(i, found);
         }
+        add(active, i, found);
         const uint32_t all = __ballot_sync(~0u, doubtful);
         if (doubtful) queue[queued + shogi::popcount(all & ((1u << lane) - 1))] = i;
         queued += shogi::popcount(all);
         if (queued >= 32) settle();
     }
     if (queued > 0) settle();
-
-    // Mostly the whole warp has counted for one game.
-    if (__all_sync(~0u, game == __shfl_sync(~0u, game, 0))) {
-        for (int step = 16; step > 0; step /= 2) sum += __shfl_xor_sync(~0u, sum, step);
-        if (lane != 0) sum = 0;
-    }
-    if (sum != 0) add_nodes(nodes, game, sum);
+    close_game();
 }
 
 __global__ void __launch_bounds__(kThreads, 4)
