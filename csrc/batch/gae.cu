@@ -26,7 +26,9 @@ __device__ void write_floats(float* to, const float (&values)[kGames]) {
     if constexpr (kGames == 1) {
         *to = values[0];
     } else {
-        *reinterpret_cast<float4*>(to) = {values[0], values[1], values[2], values[3]};
+        // Nothing here reads it again. Without this hint, and with many rows under way, the
+        // second-level cache is busy with twice as many sectors as are written.
+        __stcs(reinterpret_cast<float4*>(to), float4{values[0], values[1], values[2], values[3]});
     }
 }
 

@@ -150,8 +150,8 @@ __global__ void __launch_bounds__(kThreads, 4)
         if (lane == 0 && sum != 0) add_nodes(nodes, game, sum);
         sum = 0;
     };
-    // Adds what each lane has found for its move i. Moves of one game mostly stand together, so the
-    // warp takes one game after another and memory sees a sum only where the game changes.
+    // Adds what each lane has found for its move i. Neighbouring moves mostly belong to one game,
+    // so the warp takes one game after another, and memory sees a sum only where the game changes.
     const auto add = [&](bool active, uint32_t i, uint64_t found) {
         const uint32_t of = active ? game_of(games, first, parent_of(moves.move[i])) : game;
         uint32_t left = __ballot_sync(~0u, active);
@@ -180,14 +180,10 @@ __global__ void __launch_bounds__(kThreads, 4)
         __syncwarp();
     };
 
-    // Each warp takes moves that stand together, which have parents and games in common.
-    const uint32_t warps = gridDim.x * kWarps;
-    const uint32_t each = ((count + 31) / 32 + warps - 1) / warps * 32;
-    const uint32_t begin = (blockIdx.x * kWarps + threadIdx.x / 32) * each;
-    const uint32_t end = min(count, begin + each);
-    for (uint32_t base = begin; base < end; base += 32) {
+    for (uint32_t base = blockIdx.x * kThreads + threadIdx.x - lane; base < count;
+         base += gridDim.x * kThreads) {
         const uint32_t i = base + lane;
-        const bool active = i < end;
+        const bool active = i < count;
         bool doubtful = false;
         uint32_t found = 0;
         if (active) {

@@ -11,18 +11,19 @@ namespace {
 constexpr int kGames = 32;
 constexpr int kWarps = shogi::kFeatureParts;
 constexpr int kThreads = kWarps * 32;
-static_assert(kGames * kPlaneElements % 16 == 0, "a block begins at a 16-byte chunk in any type");
-static_assert(kGames * kPaddedPlanes % 16 == 0);
 
 // Words of shared memory: first a row for each word of each plane, with a lane's position in its
 // column. The stride is odd, so that rows and columns are free of bank conflicts.
 constexpr int kRows = shogi::kFeaturePlanes * 3;
 constexpr int kStride = kGames + 1;
-// Then, in the same place, the packed bits of all positions.
-template <int kChannels>
-constexpr int kPackedWords = kGames * kChannels * shogi::kSquares / 32 + 1;
 constexpr int kSharedWords = kRows * kStride;
-static_assert(kPackedWords<kPaddedPlanes> <= kSharedWords);
+// Then, in the same place, the packed bits, part by part: memory has work as soon as the first part
+// is packed. Smaller parts would not all begin at a whole sector.
+template <typename Element>
+constexpr int kParts = sizeof(Element) < 4 ? sizeof(Element) : 4;
+template <int kPart, int kChannels>  // kPart: positions in a part
+constexpr int kPartWords = (kPart * kChannels * shogi::kSquares + 31) / 32;
+static_assert(4 * kPartWords<kGames / 4, kPaddedPlanes> <= kSharedWords);
 
 // Words of 32 planes each that a lane holds of a position, and positions that a warp takes.
 constexpr int kPlaneWords = (shogi::kFeaturePlanes + 31) / 32;
@@ -156,7 +157,7 @@ __device__ void write_elements(const uint32_t* packed, Element* out, int count) 
 }
 
 template <typename Element, Element kOne, bool kChannelsLast, int kChannels>
-__global__ void __launch_bounds__(kThreads, 3) planes_kernel(const PlanesArgs args) {
+__global__ void __launch_bounds__(kThreads, 4) planes_kernel(const PlanesArgs args) {
     __shared__ __align__(16) uint32_t shared[kSharedWords];
     const int64_t first = static_cast<int64_t>(blockIdx.x) * kGames;
     const int64_t left = args.games - first;
@@ -181,16 +182,29 @@ __global__ void __launch_bounds__(kThreads, 3) planes_kernel(const PlanesArgs ar
     }
     __syncthreads();
     constexpr int kElements = kChannels * shogi::kSquares;
-    for (int i = threadIdx.x; i < kPackedWords<kChannels>; i += kThreads) shared[i] = 0;
+    constexpr int kPart = kGames / kParts<Element>;
+    constexpr int kWords = kPartWords<kPart, kChannels>;
+    static_assert(kPart * kElements * sizeof(Element) % 32 == 0, "parts begin at whole sectors");
+    for (int i = threadIdx.x; i < kParts<Element> * kWords; i += kThreads) shared[i] = 0;
     __syncthreads();
     const Transpose transpose;
-    for (int k = 0; k < kGamesPerWarp; ++k) {
-        const int game = k * kWarps + warp;
-        pack_position<kChannelsLast, kChannels>(shared, game * kElements, transpose, held[k]);
+#pragma unroll
+    for (int part = 0; part < kParts<Element>; ++part) {
+        const int begin = part * kPart;
+        if (begin >= games) break;
+        uint32_t* const packed = shared + part * kWords;
+        constexpr int kRounds = kPart / kWarps;
+#pragma unroll
+        for (int k = 0; k < kRounds; ++k) {
+            pack_position<kChannelsLast, kChannels>(packed, (k * kWarps + warp) * kElements,
+                                                    transpose, held[part * kRounds + k]);
+        }
+        __syncthreads();
+        const int count = min(games - begin, kPart);
+        write_elements<Element, kOne>(
+            packed, static_cast<Element*>(args.planes) + (first + begin) * kElements,
+            count * kElements);
     }
-    __syncthreads();
-    write_elements<Element, kOne>(shared, static_cast<Element*>(args.planes) + first * kElements,
-                                  games * kElements);
 }
 
 template <typename Element, Element kOne>
