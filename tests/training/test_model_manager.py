@@ -32,11 +32,9 @@ from keisei.utils import TrainingLogger
 class Run:
     """A run that is nothing but its step."""
 
-    def __init__(
-        self, folder: Path, keep: int = 2, best: int = 1, resume: str | None = None
-    ) -> None:
+    def __init__(self, folder: Path, resume: str | None = None) -> None:
         logging = CONFIG.logging.model_copy(
-            update={"keep_checkpoints": keep, "keep_best": best, "run_root": str(folder)}
+            update={"keep_checkpoints": 2, "keep_best": 1, "run_root": str(folder)}
         )
         config: AppConfig = CONFIG.model_copy(update={"logging": logging})
         logger = TrainingLogger(None, Console(file=io.StringIO()))
@@ -166,6 +164,7 @@ def test_what_is_resumed_is_saved_already(tmp_path: Path) -> None:
 
 
 def test_the_final_model_is_the_network_alone(run: Run) -> None:
+    run.folder.mkdir(parents=True)
     run.step = 5
     path = run.manager.save_final_model()
     assert path == run.folder.parent / "final_model.ckpt"
