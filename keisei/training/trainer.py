@@ -24,9 +24,10 @@ from keisei.envs import ShogiVectorEnv
 from keisei.envs.policy_output_mapper import PolicyOutputMapper
 from keisei.evaluation.evaluate import EvaluationResult
 from keisei.training.callback_manager import CallbackManager
-from keisei.training.callbacks import Event, Schedule
+from keisei.training.callbacks import Event
 from keisei.training.checkpoint import Snapshot, hold
 from keisei.training.checkpoint_writer import CheckpointWriteError
+from keisei.training.closing import do_all
 from keisei.training.compatibility_mixin import CompatibilityMixin
 from keisei.training.data_structures import TrainerState
 from keisei.training.display_manager import DisplayManager
@@ -40,23 +41,19 @@ from keisei.training.model_manager import ModelManager
 from keisei.training.parallel_setup import set_up_together
 from keisei.training.profiling import Profiler
 from keisei.training.relaunch import find_launch, record_launch
-from keisei.training.resource_monitor import MemoryLimitCallback, ResourceMonitor
+from keisei.training.resource_monitor import ResourceMonitor
 from keisei.training.resume import (
     ResumePoint,
     as_in_checkpoint,
     config_changes,
     load_resume_point,
 )
+from keisei.training.run_callbacks import add_run_callbacks
 from keisei.training.run_evaluator import RunEvaluator
 from keisei.training.run_state import capture_run
 from keisei.training.session_manager import SessionManager
 from keisei.training.settle import settle
 from keisei.training.setup_manager import SetupManager
-from keisei.training.standard_callbacks import (
-    CheckpointCallback,
-    EvaluationCallback,
-    PublishedCallback,
-)
 from keisei.training.step_manager import StepManager
 from keisei.training.training_loop_manager import TrainingLoopManager
 from keisei.utils import TrainingLogger
@@ -125,6 +122,7 @@ class Trainer(CompatibilityMixin):
 
         self.resumed_from_checkpoint = False
         self._initialize_components()
+        self._initialize_callbacks()
 
         self.session_manager.setup_directories()
         point = self._resume_point
@@ -183,6 +181,7 @@ class Trainer(CompatibilityMixin):
         self.metrics_manager: MetricsManager = managers["metrics_manager"]
         self.callback_manager: CallbackManager = managers["callback_manager"]
         self.setup_manager: SetupManager = managers["setup_manager"]
+        self.resource_monitor = ResourceMonitor(self.device, config.resources.monitor_interval)
 
     def _initialize_components(self) -> None:
         """Builds games, network, learner and rollout store, and resumes if that was asked for."""
@@ -228,55 +227,34 @@ class Trainer(CompatibilityMixin):
             resources=lambda: self.resource_monitor.latest,
         )
         self._handle_checkpoint_resume()
-        self._initialize_callbacks()
 
     def _initialize_callbacks(self) -> None:
-        """Hangs checkpoints, evaluations and plugins on the run's events.
-
-        Plugins come first and checkpoints last, so that what a run is resumed from has seen all
-        that came before it.
-        """
-        config, callbacks, models = self.resolved_config, self.callback_manager, self.model_manager
-        self.evaluator = evaluator = RunEvaluator(
+        """Hangs on the run's events what the configuration and ``--profile`` ask for."""
+        config, models = self.resolved_config, self.model_manager
+        self.evaluator = RunEvaluator(
             config,
             self.model,
             self.agent.network_tensors,
             Path(self.eval_log_file_path),
             lambda: self._stop is not None and self._stop.requested,
         )
-        self.execute_full_evaluation_run: Callable[[int], EvaluationResult] = evaluator.evaluate
-        checkpoints, evaluations = config.logging.checkpoint_interval, config.evaluation.interval
-        assert isinstance(checkpoints, int)
-        callbacks.add_plugins()
-        saving = [Schedule(every_steps=checkpoints)]
-        if evaluations is not None:
-            evaluation = EvaluationCallback(
-                self._while("evaluating", evaluator.evaluate),
-                self._record_evaluation,
-                callbacks.fire,
-                evaluator.forget_after,
-            )
-            callbacks.add(evaluation, Schedule(every_steps=evaluations), order=10)
-            if config.logging.keep_best:
-                saving.append(Schedule(every_steps=evaluations))
-        for schedule in saving:
-            save = CheckpointCallback(
-                self._while("saving", models.save_checkpoint), lambda: models.saved_step
-            )
-            callbacks.add(save, schedule, order=20)
-        callbacks.add(PublishedCallback(lambda: models.published, callbacks.fire), order=30)
-        self._watch_resources()
-
-    def _watch_resources(self) -> None:
-        """Limits, and the trace that ``--profile`` asks for."""
-        resources, callbacks = self.resolved_config.resources, self.callback_manager
-        self.resource_monitor = ResourceMonitor(self.device, resources.monitor_interval)
-        if resources.memory_limit_gb is not None:
-            callbacks.add(MemoryLimitCallback(resources.memory_limit_gb), order=40)
+        self.execute_full_evaluation_run: Callable[[int], EvaluationResult] = (
+            self.evaluator.evaluate
+        )
+        add_run_callbacks(
+            self.callback_manager,
+            config,
+            save=self._while("saving", models.save_checkpoint),
+            saved_step=lambda: models.saved_step,
+            published=lambda: models.published,
+            evaluate=self._while("evaluating", self.evaluator.evaluate),
+            record=self._record_evaluation,
+            forget_after=self.evaluator.forget_after,
+        )
         profile = getattr(self.args, "profile", None)
         if profile is not None:
-            warm_up = self.training_loop_manager.warm_up
-            callbacks.add(Profiler(self.device, profile, warm_up), order=50)
+            profiler = Profiler(self.device, profile, self.training_loop_manager.warm_up)
+            self.callback_manager.add(profiler, order=50)
 
     def _while(self, phase: str, work: Callable[P, T]) -> Callable[P, T]:
         def shown(*args: P.args, **kwargs: P.kwargs) -> T:
@@ -452,27 +430,27 @@ class Trainer(CompatibilityMixin):
             f"training is complete: {step}" if loop.is_complete else f"training has stopped: {step}"
         )
         done = loop.is_complete and failure is None
-        steps: list[Callable[[], object]] = []
-        errors: list[Exception] = []
-        if not isinstance(failure, CheckpointWriteError):
-            if done:
-                steps.append(self.model_manager.save_final_model)
-            steps.append(functools.partial(self._save_final_checkpoint, log_both, failure))
-            steps.append(self.model_manager.close)
-        steps.append(lambda: self._note_launch(complete=True) if done and not errors else None)
-        steps.append(functools.partial(loop.tell, Event.FINISH, done=done))
-        steps.append(self.resource_monitor.close)
-        steps.append(self.session_manager.finalize_session)
-        steps.append(self.display_manager.finalize_display)
-        for part in steps:
-            try:
-                part()
-            except Exception as error:
-                errors.append(error)
-        if errors:
-            for later in errors[1:]:
-                errors[0].add_note(f"and then: {later}")
-            raise errors[0]
+        do_all(
+            [
+                functools.partial(self._save_at_the_end, log_both, done, failure),
+                functools.partial(loop.tell, Event.FINISH, done=done),
+                self.resource_monitor.close,
+                self.session_manager.finalize_session,
+                self.display_manager.finalize_display,
+            ]
+        )
+
+    def _save_at_the_end(
+        self, log_both: LogBoth, done: bool, failure: BaseException | None
+    ) -> None:
+        if isinstance(failure, CheckpointWriteError):  # a second try would fail too
+            return
+        parts: list[Callable[[], object]] = [self.model_manager.save_final_model] if done else []
+        parts.append(functools.partial(self._save_final_checkpoint, log_both, failure))
+        parts.append(self.model_manager.close)
+        do_all(parts)
+        if done:
+            self._note_launch(complete=True)
 
     def _save_final_checkpoint(self, log_both: LogBoth, failure: BaseException | None) -> None:
         models, state = self.model_manager, self.metrics_manager.state

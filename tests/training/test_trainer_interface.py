@@ -160,9 +160,10 @@ def test_trainer_state(tmp_path: Path) -> None:
 def test_initializing_components_anew_begins_anew(tmp_path: Path) -> None:
     trainer = build(config(tmp_path))
     before = {name: tensor.clone() for name, tensor in trainer.model.state_dict().items()}
-    old = trainer.model
+    old, callbacks = trainer.model, trainer.callback_manager.callbacks
     trainer._initialize_components()
     assert trainer.model is not old
+    assert trainer.callback_manager.callbacks == callbacks, "expected none to be hung twice"
     for name, tensor in trainer.model.state_dict().items():
         assert torch.equal(tensor, before[name]), f"{name}: expected the weights of the seed"
 
