@@ -80,6 +80,7 @@ class AsyncOperations(Callback):
     """
 
     name = "async operations"
+    draws = False
 
     def __init__(self, operations: Operations) -> None:
         self._operations = operations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from collections.abc import Callable, Mapping
@@ -181,7 +182,8 @@ class CallbackManager:
 
     def _call(self, entry: _Entry, event: Event, snapshot: Snapshot) -> None:
         try:
-            with kept_generators(), torch.set_grad_enabled(torch.is_grad_enabled()):
+            kept = kept_generators() if entry.callback.draws else contextlib.nullcontext()
+            with kept, torch.set_grad_enabled(torch.is_grad_enabled()):
                 getattr(entry.callback, f"on_{event.value}")(snapshot)
         except StopTraining as request:
             self.stop_reason = f"{entry.name}: {request}"

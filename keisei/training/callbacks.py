@@ -152,6 +152,8 @@ class Callback:
     """called on every rank of a run, not on the first only"""
     essential: bool = False
     """its failure is the run's: raised, not isolated (the run's own checkpoints, say)"""
+    draws: bool = True
+    """may draw from shared random generators; False: it does not, so they need no looking after"""
 
     def on_start(self, snapshot: Snapshot) -> None:
         """Before the first iteration, of a resumed run too."""

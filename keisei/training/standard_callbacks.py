@@ -25,6 +25,7 @@ class CheckpointCallback(Callback):
     name = "checkpoint"
     every_rank = True
     essential = True
+    draws = False
 
     def __init__(self, save: Callable[[], object], saved_step: Callable[[], int]) -> None:
         self._save = save
@@ -44,6 +45,7 @@ class PublishedCallback(Callback):
     """
 
     name = "checkpoint published"
+    draws = False
 
     def __init__(self, published: Callable[[], Path | None], announce: Announce) -> None:
         self._published = published
@@ -74,6 +76,7 @@ class EvaluationCallback(Callback):
     """
 
     name = "evaluation"
+    draws = False  # execute_full_evaluation_run looks after what opponents draw
 
     def __init__(
         self,
