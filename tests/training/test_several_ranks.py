@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -207,6 +208,40 @@ def test_ranks_killed_again_and_again(tmp_path: Path) -> None:
             kill_after_progress(launched, tmp_path / "cut", number % 3)
         assert launched.finish() == 0, launched.output
     unbroken(tmp_path / "cut")
+
+
+@pytest.mark.slow
+def test_two_machines(tmp_path: Path) -> None:
+    """Two torchruns of two ranks that meet by c10d; a rank of each is killed."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    run = tmp_path / "cut"
+    settings = options(
+        tmp_path, "cut", training__total_timesteps=60 * PLIES, training__shuffle_blocks=4
+    )
+    machines = (
+        "--nnodes=2",
+        "--rdzv-backend=c10d",
+        f"--rdzv-endpoint=127.0.0.1:{port}",
+        "--rdzv-id=pair",
+        "--max-restarts=3",
+    )
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    with (
+        torchrun(tmp_path / "a", *settings, launcher=machines) as first,
+        torchrun(tmp_path / "b", *settings, launcher=machines) as second,
+    ):
+        for launched in (second, first):
+            before = newest(run)
+            launched.wait_for(lambda: newest(run) > before, "checkpoint")  # noqa: B023
+            launched.signal(min(launched.ranks()), signal.SIGKILL)
+        assert first.finish() == 0, first.output
+        assert second.finish() == 0, second.output
+    assert "restart 1: the run in" in first.output + second.output
+    assert unbroken(run) >= 60
+    assert verify(checkpoints(run)[-1]).world_size == 4
 
 
 def test_a_rank_killed_before_the_first_checkpoint(tmp_path: Path) -> None:
