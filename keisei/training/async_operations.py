@@ -80,6 +80,7 @@ class AsyncOperations(Callback):
     """
 
     name = "async operations"
+    every_rank = True  # each knows whether its own rank trains
     draws = False
 
     def __init__(self, operations: Operations) -> None:

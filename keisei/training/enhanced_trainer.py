@@ -12,7 +12,7 @@ from rich.console import Console
 
 from keisei.config_schema import AppConfig
 from keisei.core.ranks import Ranks
-from keisei.training.async_operations import AsyncOperations, Operations
+from keisei.training.async_operations import AsyncOperations, Evaluation, Operations
 from keisei.training.checkpoint import checkpoint_name
 from keisei.training.distributed import join
 from keisei.training.plugin_manager import ManagerCallback, Plugin, PluginManager, build_manager
@@ -152,7 +152,7 @@ class EnhancedTrainer(Trainer):
             published=lambda: models.published,
             raise_failure=models.raise_failure,
             step=lambda: metrics.state.step,
-            prepare_evaluation=self.evaluator.prepare,
+            prepare_evaluation=self._prepare_evaluation,
             record=self._record_evaluation,
             announce=self.callback_manager.fire,
         )
@@ -169,6 +169,11 @@ class EnhancedTrainer(Trainer):
         self.callback_manager.stop_reason = reason
         if self._stop is not None:
             self._stop.request()
+
+    def _prepare_evaluation(self, step: int) -> Evaluation:
+        if not self.ranks.is_main:
+            raise RuntimeError("evaluate: expected to be asked of the first rank")
+        return self.evaluator.prepare(step)
 
     def _save_now(self, wait: bool) -> Path:
         if self.ranks.world_size > 1:

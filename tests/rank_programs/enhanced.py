@@ -5,6 +5,7 @@ Arguments: a folder for the run; ``enhanced``, or ``plain`` for the ranks of tor
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 from pathlib import Path
@@ -70,6 +71,13 @@ else:
     assert mine.calls == (trainer.state.iteration if rank == 0 else 0)
     slots = trainer.step_manager.ended_games().slot
     assert all(4 * rank <= slot < 4 * (rank + 1) for slot in slots), slots
+    with pytest.raises(RuntimeError, match="every rank takes part"):
+        asyncio.run(trainer.async_operations.save_checkpoint())
+    if rank == 0:
+        assert asyncio.run(trainer.async_operations.evaluate()).games == 2
+    else:
+        with pytest.raises(RuntimeError, match="expected to be asked of the first rank"):
+            asyncio.run(trainer.async_operations.evaluate())
     with pytest.raises(RuntimeError, match="expected a run that has not begun"):
         trainer.enable_distributed_training(world_size, rank)
 leave(failed=False)
