@@ -201,7 +201,9 @@ def test_a_killed_rank_comes_back(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_ranks_killed_again_and_again(tmp_path: Path) -> None:
-    settings = options(tmp_path, "cut", training__total_timesteps=150 * PLIES)
+    settings = options(
+        tmp_path, "cut", training__total_timesteps=150 * PLIES, training__shuffle_blocks=3
+    )
     restarts = ("--standalone", "--max-restarts=12")
     with torchrun(tmp_path, *settings, launcher=restarts, ranks=3) as launched:
         for number in range(12):
