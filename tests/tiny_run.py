@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 from pathlib import Path
@@ -20,6 +21,7 @@ from keisei.config_schema import (
     TrainingConfig,
 )
 from keisei.training import Trainer
+from keisei.training.callbacks import Callback, Snapshot, StopTraining
 from keisei.training.checkpoint import load_checkpoint
 
 PLIES = 8 * 4
@@ -95,3 +97,37 @@ def differences(ours: dict[str, Any], theirs: dict[str, Any]) -> list[str]:
             torch.equal(value, ours[name]) if isinstance(value, Tensor) else value == ours[name]
         )
     ]
+
+
+def digest(run: Trainer) -> dict[str, str]:
+    """A sum of everything that a checkpoint of the run as it stands would hold."""
+    held = run.model_manager.capture()
+    parts: dict[str, Any] = {**held.network, **held.state.tensors, **held.state.values}
+    del parts["seconds"]
+    sums = {}
+    for name, part in parts.items():
+        raw = part.cpu().contiguous().view(-1).numpy() if isinstance(part, Tensor) else None
+        sums[name] = hashlib.sha256(repr(part).encode() if raw is None else raw.data).hexdigest()
+    return sums
+
+
+class Watch(Callback):
+    """Notes the state after each iteration and stops after the last one that is wanted."""
+
+    def __init__(self, last: int) -> None:
+        self.run: Trainer | None = None
+        self.last = last
+        self.seen: dict[int, dict[str, str]] = {}
+
+    def on_update_end(self, snapshot: Snapshot) -> None:
+        assert self.run is not None
+        self.seen[snapshot.iteration] = digest(self.run)
+        if snapshot.iteration == self.last:
+            raise StopTraining("as far as this test goes")
+
+
+def watched(config: AppConfig, last: int, resume: str | None = None) -> tuple[Trainer, Watch]:
+    run, watch = tiny_trainer(config, resume), Watch(last)
+    watch.run = run
+    run.callback_manager.add(watch)
+    return run, watch

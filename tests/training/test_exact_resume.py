@@ -3,56 +3,20 @@
 from __future__ import annotations
 
 import functools
-import hashlib
+import json
 import os
 import random
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny_run import figures, tiny_config, tiny_trainer
-from torch import Tensor
+from tiny_run import digest, figures, tiny_config, watched
 
-from keisei.config_schema import AppConfig
-from keisei.training import Trainer, interrupt, trainer, training_loop_manager
-from keisei.training.callbacks import Callback, Snapshot, StopTraining
-
-
-def digest(run: Trainer) -> dict[str, str]:
-    """A sum of everything that a checkpoint of the run as it stands would hold."""
-    held = run.model_manager.capture()
-    parts: dict[str, Any] = {**held.network, **held.state.tensors, **held.state.values}
-    del parts["seconds"]
-    return {
-        name: hashlib.sha256(
-            part.contiguous().numpy().tobytes() if isinstance(part, Tensor) else repr(part).encode()
-        ).hexdigest()
-        for name, part in parts.items()
-    }
-
-
-class Watch(Callback):
-    """Notes the state after each iteration and stops after the last one that is wanted."""
-
-    def __init__(self, last: int) -> None:
-        self.run: Trainer | None = None
-        self.last = last
-        self.seen: dict[int, dict[str, str]] = {}
-
-    def on_update_end(self, snapshot: Snapshot) -> None:
-        assert self.run is not None
-        self.seen[snapshot.iteration] = digest(self.run)
-        if snapshot.iteration == self.last:
-            raise StopTraining("as far as this test goes")
-
-
-def watched(config: AppConfig, last: int, resume: str | None = None) -> tuple[Trainer, Watch]:
-    run, watch = tiny_trainer(config, resume), Watch(last)
-    watch.run = run
-    run.callback_manager.add(watch)
-    return run, watch
+from keisei.training import interrupt, trainer, training_loop_manager
 
 
 def at_call(
@@ -138,3 +102,26 @@ def test_twenty_cuts_are_not_seen_a_hundred_updates_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _cut_at_random(tmp_path, monkeypatch, cuts=20, first=20, after=100)
+
+
+PROGRAM = Path(__file__).parents[1] / "crash_programs" / "cut_training.py"
+
+
+@pytest.mark.parametrize(
+    ("device", "cuts", "after"),
+    [
+        ("cpu", 1, 2),
+        pytest.param("cuda", 3, 100, marks=pytest.mark.gpu),
+    ],
+)
+def test_a_cut_is_not_seen_on_a_device(tmp_path: Path, device: str, cuts: int, after: int) -> None:
+    """On CUDA with fused kernels, bfloat16, graphs and the deterministic mode."""
+    done = subprocess.run(
+        [sys.executable, str(PROGRAM), str(tmp_path), device, str(cuts), str(after)],
+        capture_output=True,
+        text=True,
+        timeout=900,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert json.loads(done.stdout) == {"device": device, "cuts": cuts, "compared": cuts * after}
