@@ -108,8 +108,15 @@ def _describe(tensor: Tensor) -> dict[str, Any]:
 
 
 def plain_tensors(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors as safetensors takes them: on the CPU, contiguous."""
-    return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    """The tensors as safetensors takes them: on the CPU, contiguous, no two in the same memory."""
+    plain, taken = {}, set()
+    for name, tensor in tensors.items():
+        plain[name] = tensor.detach().cpu().contiguous()
+        place = plain[name].untyped_storage().data_ptr()
+        if place in taken:  # weights that a network uses twice
+            plain[name] = plain[name].clone()
+        taken.add(place)
+    return plain
 
 
 def save_model(

@@ -141,6 +141,11 @@ def find_resume(resume: str, run_root: Path, run_name: str | None = None) -> Res
     if (path / CHECKPOINT_FOLDER).is_dir() or _candidates(path):
         return load_newest_good(path)
     directory = path.parent if path.is_file() else path
+    if path.is_file() and not (directory / INDEX_FILE).is_file():
+        raise CheckpointError(
+            f"{path}: expected a checkpoint's folder or a file in it, got a file without "
+            f"{INDEX_FILE} beside it: a model alone has no training state to go on from"
+        )
     point = _load(directory)
     rejected: list[Rejected] = []
     for newer in reversed(_candidates(directory.parent)):

@@ -182,3 +182,12 @@ def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
     torch.save({"x": 1}, tmp_path / "pickle")
     with pytest.raises(CheckpointError, match="cannot be read as safetensors"):
         load_model(tmp_path / "pickle")
+
+
+def test_weights_that_are_used_twice_are_stored_twice(tmp_path: Path) -> None:
+    shared = torch.arange(6.0).view(2, 3)
+    tensors = {"a": shared, "b": shared, "c": shared[1:]}
+    save_model(tmp_path / "model.ckpt", tensors, CONFIG, 0)
+    weights = load_model(tmp_path / "model.ckpt").weights
+    for name, tensor in tensors.items():
+        assert torch.equal(weights[name], tensor)

@@ -127,6 +127,13 @@ def test_the_one_that_is_named_is_taken_or_none(root: Path) -> None:
     assert len(point.rejected) == 2
 
 
+def test_a_model_alone_is_nothing_to_go_on_from(root: Path) -> None:
+    alone = root / "a" / "final_model.ckpt"
+    alone.write_bytes((place(root, "a", 20) / "model.ckpt").read_bytes())
+    with pytest.raises(CheckpointError, match=r"final_model\.ckpt: expected a checkpoint's folder"):
+        find_resume(str(alone), root)
+
+
 def test_what_is_set_aside_is_no_checkpoint_any_more(root: Path) -> None:
     for number in ("", "-2", "-3"):
         aside = set_aside(place(root, "a", 30))
