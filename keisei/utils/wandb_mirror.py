@@ -24,12 +24,12 @@ class WandbMirror:
 
     No package, no key, no network, or a service that dies: the first failure is logged and switches
     the mirror off for good. Nothing is ever raised, and nothing is asked on the terminal. Without a
-    key ``WANDB_MODE=offline`` still writes a local copy.
+    key ``WANDB_MODE=offline`` still writes a local copy; ``WANDB_MODE=disabled`` leaves it off.
     """
 
     def __init__(self, config: AppConfig, run_dir: Path) -> None:
         self._run: Any = None
-        if not config.logging.wandb_enabled:
+        if not config.logging.wandb_enabled or os.environ.get("WANDB_MODE") == "disabled":
             return
         try:
             self._run = _start(config, run_dir)

@@ -69,6 +69,8 @@ def test_it_is_not_touched_unless_it_is_enabled(
     mirror = WandbMirror(AppConfig(), tmp_path)
     mirror.log({}, 1)
     mirror.close()
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    assert not WandbMirror(ENABLED, tmp_path).active
     assert calls == [] and not mirror.active
 
 
