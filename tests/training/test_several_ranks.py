@@ -266,14 +266,21 @@ def test_a_rank_killed_before_the_first_checkpoint(tmp_path: Path) -> None:
     assert unbroken(runs[0]) >= 3
 
 
-@pytest.mark.parametrize("rank", [pytest.param(0, marks=pytest.mark.slow), 1])
-def test_a_signal_to_any_rank_stops_all(rank: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "rank", [pytest.param(0, marks=pytest.mark.slow), 1, pytest.param(None, marks=pytest.mark.slow)]
+)
+def test_a_signal_to_any_rank_stops_all(rank: int | None, tmp_path: Path) -> None:
+    """None: to torchrun, which passes it on to all and has a status of its own."""
     run = tmp_path / "stopped"
     settings = options(tmp_path, "stopped", training__total_timesteps=10**9)
     with torchrun(tmp_path, *settings) as launched:
         launched.wait_for(lambda: newest(run), "checkpoint")
-        launched.signal(rank, signal.SIGTERM)
-        assert launched.finish() == 0, launched.output
+        if rank is None:
+            launched.process.terminate()
+            assert launched.finish() != 0
+        else:
+            launched.signal(rank, signal.SIGTERM)
+            assert launched.finish() == 0, launched.output
     assert "training has stopped" in launched.output
     assert newest(run) == figures(run)[-1]["step"], "it was saved where it stopped"
 
