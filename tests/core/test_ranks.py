@@ -15,10 +15,12 @@ from keisei.core.ranks import SINGLE, Ranks, RanksError, join_ranks
 
 CPU = torch.device("cpu")
 
-# Of one rank with two blocks and two ranks only the order of sums differs: seen were 1.2e-7 in a
-# weight and 5e-7 in a figure after three iterations.
-WEIGHT_BOUND = 1e-5
-FIGURE_BOUND = 1e-5
+# One rank and several sum in different orders: their gradients differ by 2e-7 of their size, until
+# some step in which a unit of the network that was just active is just not, or the other way round
+# (2e-4 then). From there the two grow apart, as any two runs do: by some 5e-4 in the figures after
+# three iterations. Ranks whose shares were weighed wrongly would differ by 1e-2 in each step.
+SAME_GRADIENT, FLIPPED = 1e-6, 1e-3
+FIGURE_BOUND = 1e-2
 COUNTS = ("plies", "games", "game_plies", "black_wins", "white_wins", "draws", "truncated")
 
 
@@ -110,7 +112,7 @@ def test_blocks_that_cannot_be_equal(blocks: int, world: int, games: int) -> Non
 
 
 def check_that_ranks_learn_as_one(
-    folder: Path, world: int, device: str, times: float, *options: str
+    folder: Path, world: int, device: str, *options: str, times: float = 1.0
 ) -> None:
     one, many = folder / "one", folder / "many"
     one.mkdir()
@@ -125,35 +127,40 @@ def check_that_ranks_learn_as_one(
         for name, weights in got["weights"].items():
             assert torch.equal(weights, ranks[0]["weights"][name]), f"rank {rank}: {name}"
     assert any(f["kl_stop"] for f in expected["figures"]), "the test is to have a KL stop"
+
+    positions = torch.cat([got["positions"] for got in ranks])
+    assert torch.equal(positions, expected["positions"]), "the first rollout's games"
+    for name in COUNTS:
+        assert ranks[0]["figures"][0][name] == expected["figures"][0][name], f"first {name}"
+    off = [
+        float((ours - theirs).norm() / theirs.norm())
+        for ours, theirs in zip(ranks[0]["gradients"], expected["gradients"], strict=True)
+    ]
+    assert len(off) >= 6
+    assert min(off) <= times * SAME_GRADIENT, f"gradients of the first steps: off by {off}"
+    assert max(off) <= times * FLIPPED, f"gradients of the first steps: off by {off}"
     for iteration, (ours, theirs) in enumerate(
         zip(ranks[0]["figures"], expected["figures"], strict=True)
     ):
         assert ours.keys() == theirs.keys()
-        for name, value in theirs.items():
-            exact = name in (*COUNTS, "gradient_steps", "kl_stop") or name.startswith("ending")
-            bound = 0.0 if exact else times * FIGURE_BOUND
-            assert ours[name] == pytest.approx(value, rel=0, abs=bound), f"{iteration}: {name}"
-    for name, weights in expected["weights"].items():
-        off = float((ranks[0]["weights"][name] - weights).abs().max())
-        assert off <= times * WEIGHT_BOUND, f"{name}: off by {off}"
-    positions = torch.cat([got["games"]["positions"] for got in ranks], dim=1)
-    assert torch.equal(positions, expected["games"]["positions"]), "the same games were played"
+        for name in ("loss", "policy_loss", "value_loss", "entropy", "gradient_norm"):
+            assert ours[name] == pytest.approx(theirs[name], rel=0, abs=times * FIGURE_BOUND), (
+                f"iteration {iteration}: {name}"
+            )
 
 
 def test_two_ranks_learn_as_one(tmp_path: Path) -> None:
-    check_that_ranks_learn_as_one(tmp_path, 2, "cpu", times=1.0)
+    check_that_ranks_learn_as_one(tmp_path, 2, "cpu")
 
 
 @pytest.mark.slow
 def test_two_ranks_mirror_the_same_rows_as_one(tmp_path: Path) -> None:
-    # Half of the gradient of some weights cancels out then, and Adam makes much of what is left:
-    # the largest difference seen was 2e-5, the median 2e-9. Other rows would give some 1e-3.
-    check_that_ranks_learn_as_one(tmp_path, 2, "cpu", 10.0, "mirror")
+    check_that_ranks_learn_as_one(tmp_path, 2, "cpu", "mirror")
 
 
 @pytest.mark.slow
 def test_four_ranks_learn_as_one(tmp_path: Path) -> None:
-    check_that_ranks_learn_as_one(tmp_path, 4, "cpu", times=1.0)
+    check_that_ranks_learn_as_one(tmp_path, 4, "cpu")
 
 
 @pytest.mark.gpu

@@ -21,6 +21,7 @@ from keisei.envs import ShogiVectorEnv
 from keisei.training.rollout import Collector, rollout_counts, rollout_values
 
 GAMES, PLIES, ITERATIONS = 64, 16, 3
+STEPS = 6
 
 folder, blocks, kind = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 torch.use_deterministic_algorithms(True, warn_only=True)
@@ -53,19 +54,33 @@ env.reset(json.loads(stored.read_text())["starts"])
 buffer = ExperienceBuffer(PLIES, games, device, ranks=ranks, shuffle_blocks=blocks)
 collector = Collector(env, agent, buffer)
 shuffle = torch.Generator(device).manual_seed(1)
-figures = []
+figures: list[dict[str, float]] = []
+gradients: list[torch.Tensor] = []
+
+
+def note_gradient() -> None:
+    """Keeps the gradients of the first steps, as all ranks had them together."""
+    found = [p.grad.flatten().cpu() for p in network.parameters() if p.grad is not None]
+    if found and len(gradients) < STEPS:
+        gradients.append(torch.cat(found))
+
+
 for _ in range(ITERATIONS):
     collector.start()
     env.raise_errors()
     counts = rollout_counts(buffer, ranks)
-    figures.append(counts | agent.learn(buffer, shuffle) | rollout_values(buffer, ranks))
+    if not figures:
+        positions = env.positions.cpu()
+    learned = agent.learn(buffer, shuffle, note_gradient)
+    figures.append(counts | learned | rollout_values(buffer, ranks))
 torch.save(
     {
         "figures": figures,
         "weights": {name: p.detach().cpu() for name, p in network.named_parameters()}
         | {f"averaged.{name}": p.cpu() for name, p in agent.averaged_state_dict().items()},
         "shuffle": shuffle.get_state(),
-        "games": {name: tensor.cpu() for name, tensor in env.state_dict().items()},
+        "gradients": gradients,
+        "positions": positions,
     },
     folder / f"{ranks.rank}.pt",
 )

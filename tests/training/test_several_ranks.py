@@ -19,9 +19,9 @@ from keisei.core.model_file import MODEL_FILE
 from keisei.training.checkpoint import load_training_states, verify
 
 STARTS = json.loads((Path(__file__).parents[1] / "data" / "learning_run.json").read_text())
-# Another number of ranks sums in another order. Seen were 4e-7 in the first five iterations, then
-# five times more in each, as everywhere where a network is trained.
-BOUND = 1e-4
+# Another number of ranks sums in another order: the figures are off by 4e-7 at first, and by five
+# times more an iteration once the runs have begun to grow apart (see core/test_ranks.py).
+BOUND = 5e-3
 SETTINGS = {
     "training.device": "cpu",
     "training.precision": "float32",
