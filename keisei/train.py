@@ -119,7 +119,10 @@ def _prepare(argv: list[str], args: Arguments) -> Trainer:
 
     try:
         app = args.app
-        ranks = distributed.join(app)
+        try:
+            ranks = distributed.join(app)
+        except RuntimeError as error:
+            raise ConfigError(f"distributed: {error}") from error
         if not ranks.is_main:
             for handler in logging.getLogger().handlers:
                 handler.setFormatter(logging.Formatter(f"rank {ranks.rank}: %(message)s"))

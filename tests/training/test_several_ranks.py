@@ -291,3 +291,22 @@ def test_games_that_cannot_be_shared(tmp_path: Path) -> None:
         assert launched.finish() != 0
     assert "env.num_games: expected a multiple of 2 ranks, got 47" in launched.output
     assert not (tmp_path / "uneven").exists()
+
+
+def test_ranks_that_do_not_come(tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    settings = options(tmp_path, "alone", distributed__timeout_seconds=0.5)
+    done = subprocess.run(
+        [sys.executable, "-m", "keisei.train", *settings],
+        env=plain_environment(
+            WORLD_SIZE="2", RANK="0", LOCAL_RANK="0", MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port)
+        ),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 2, done.stderr
+    assert done.stderr == "keisei.train: distributed: ranks [1] of 2: not met within 0.5 s\n"
+    assert not (tmp_path / "alone").exists()
