@@ -98,12 +98,17 @@ class Alone:
         self._check(positions, logits)
 
     def _check(self, positions: Tensor, logits: Tensor) -> None:
-        """The network that works gives what the module gives in float32."""
+        """The network that works rounds no worse than the module does under autocast."""
         part = slice(0, min(256, len(positions) // 2))
+        planes = ops.planes(positions[part].contiguous(), torch.float32, True)
         with torch.no_grad():
-            plain, _ = self._model(ops.planes(positions[part].contiguous(), torch.float32, True))
-        error = (logits[part].float() - plain).abs().max() / plain.abs().max()
-        expect(bool(error < 0.05), f"network: logits are wrong by {error} of their largest")
+            exact, _ = self._model(planes)
+            with torch.autocast(self._device.type, torch.bfloat16):
+                rounded, _ = self._model(planes)
+        # After some training logits are small beside what they are sums of: no fixed bound holds.
+        bound = 2 * float((rounded.float() - exact).abs().max()) + 1e-5
+        error = float((logits[part].float() - exact).abs().max())
+        expect(error <= bound, f"network: logits: expected errors up to {bound:g}, got {error:g}")
 
     @torch.no_grad()
     def forward(self) -> tuple[Tensor, Tensor]:

@@ -11,19 +11,18 @@ namespace {
 constexpr int kGames = 32;
 constexpr int kWarps = shogi::kFeatureParts;
 constexpr int kThreads = kWarps * 32;
+static_assert(kGames * kPlaneElements % 16 == 0, "a block begins at a 16-byte chunk in any type");
+static_assert(kGames * kPaddedPlanes % 16 == 0);
 
 // Words of shared memory: first a row for each word of each plane, with a lane's position in its
 // column. The stride is odd, so that rows and columns are free of bank conflicts.
 constexpr int kRows = shogi::kFeaturePlanes * 3;
 constexpr int kStride = kGames + 1;
+// Then, in the same place, the packed bits of all positions.
+template <int kChannels>
+constexpr int kPackedWords = kGames * kChannels * shogi::kSquares / 32 + 1;
 constexpr int kSharedWords = kRows * kStride;
-// Then, in the same place, the packed bits, part by part: memory has work as soon as the first part
-// is packed. Smaller parts would not all begin at a whole sector.
-template <typename Element>
-constexpr int kParts = sizeof(Element) < 4 ? sizeof(Element) : 4;
-template <int kPart, int kChannels>  // kPart: positions in a part
-constexpr int kPartWords = (kPart * kChannels * shogi::kSquares + 31) / 32;
-static_assert(4 * kPartWords<kGames / 4, kPaddedPlanes> <= kSharedWords);
+static_assert(kPackedWords<kPaddedPlanes> <= kSharedWords);
 
 // Words of 32 planes each that a lane holds of a position, and positions that a warp takes.
 constexpr int kPlaneWords = (shogi::kFeaturePlanes + 31) / 32;
@@ -149,7 +148,8 @@ __device__ void write_elements(const uint32_t* packed, Element* out, int count) 
             const auto* const bytes = reinterpret_cast<const uint8_t*>(packed);
             bits = static_cast<uint32_t>(bytes[c / kChunks]) >> (c % kChunks * kSize);
         }
-        reinterpret_cast<uint4*>(out)[c] = elements_of<Element, kOne>(bits);
+        // Written once and read by another kernel: the hint keeps it from pushing out what is used.
+        __stcs(reinterpret_cast<uint4*>(out) + c, elements_of<Element, kOne>(bits));
     }
     for (int i = chunks * kSize + threadIdx.x; i < count; i += kThreads) {
         out[i] = ((packed[i / 32] >> i % 32) & 1u) != 0 ? kOne : Element{0};
@@ -157,7 +157,7 @@ __device__ void write_elements(const uint32_t* packed, Element* out, int count) 
 }
 
 template <typename Element, Element kOne, bool kChannelsLast, int kChannels>
-__global__ void __launch_bounds__(kThreads, 4) planes_kernel(const PlanesArgs args) {
+__global__ void __launch_bounds__(kThreads, 3) planes_kernel(const PlanesArgs args) {
     __shared__ __align__(16) uint32_t shared[kSharedWords];
     const int64_t first = static_cast<int64_t>(blockIdx.x) * kGames;
     const int64_t left = args.games - first;
@@ -182,29 +182,16 @@ __global__ void __launch_bounds__(kThreads, 4) planes_kernel(const PlanesArgs ar
     }
     __syncthreads();
     constexpr int kElements = kChannels * shogi::kSquares;
-    constexpr int kPart = kGames / kParts<Element>;
-    constexpr int kWords = kPartWords<kPart, kChannels>;
-    static_assert(kPart * kElements * sizeof(Element) % 32 == 0, "parts begin at whole sectors");
-    for (int i = threadIdx.x; i < kParts<Element> * kWords; i += kThreads) shared[i] = 0;
+    for (int i = threadIdx.x; i < kPackedWords<kChannels>; i += kThreads) shared[i] = 0;
     __syncthreads();
     const Transpose transpose;
-#pragma unroll
-    for (int part = 0; part < kParts<Element>; ++part) {
-        const int begin = part * kPart;
-        if (begin >= games) break;
-        uint32_t* const packed = shared + part * kWords;
-        constexpr int kRounds = kPart / kWarps;
-#pragma unroll
-        for (int k = 0; k < kRounds; ++k) {
-            pack_position<kChannelsLast, kChannels>(packed, (k * kWarps + warp) * kElements,
-                                                    transpose, held[part * kRounds + k]);
-        }
-        __syncthreads();
-        const int count = min(games - begin, kPart);
-        write_elements<Element, kOne>(
-            packed, static_cast<Element*>(args.planes) + (first + begin) * kElements,
-            count * kElements);
+    for (int k = 0; k < kGamesPerWarp; ++k) {
+        const int game = k * kWarps + warp;
+        pack_position<kChannelsLast, kChannels>(shared, game * kElements, transpose, held[k]);
     }
+    __syncthreads();
+    write_elements<Element, kOne>(shared, static_cast<Element*>(args.planes) + first * kElements,
+                                  games * kElements);
 }
 
 template <typename Element, Element kOne>

@@ -144,13 +144,18 @@ class Trials:
 
 
 def fit_sizes(
-    config: AppConfig, device: torch.device, wanted: frozenset[str], trials: Trials | None = None
+    config: AppConfig,
+    device: torch.device,
+    wanted: frozenset[str],
+    *,
+    ranks: int = 1,
+    trials: Trials | None = None,
 ) -> dict[str, int]:
     """One rank's games and batch, for the keys in ``wanted``; ``config`` is resolved.
 
-    What ``config`` says of these keys does not count. A batch is never larger than the rollout that
-    it is drawn from. torch's random generators stay as they are. Raises ConfigError where not even
-    the smallest size fits.
+    What ``config``, which is for all ``ranks``, says of these keys does not count. A batch is never
+    larger than the rollout that it is drawn from. torch's random generators stay as they are.
+    Raises ConfigError where not even the smallest size fits.
     """
     trials = trials or _trials(config, device)
     kind = device.type
@@ -165,7 +170,7 @@ def fit_sizes(
             continue
         least, most = sizes
         if key == "training.batch_size":
-            rows = rollout * found.get("env.num_games", games)
+            rows = rollout * found.get("env.num_games", games // ranks)
             least, most = min(least, rows), min(most, rows)
         try:
             rates = measure_rates(doubling(least, most), seconds_of)

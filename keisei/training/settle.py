@@ -61,7 +61,9 @@ def settle(config: AppConfig, ranks: Ranks = SINGLE) -> Settled:
     apply_limits(resolved.resources, device)
     if open_keys:
         # Measured on one rank: all of them must go by the same figures.
-        fitted = fit_sizes(resolved, device, frozenset(open_keys)) if ranks.is_main else None
+        fitted = None
+        if ranks.is_main:
+            fitted = fit_sizes(resolved, device, frozenset(open_keys), ranks=ranks.world_size)
         fitted = ranks.share(fitted)
         resolved = resolve_it(fitted={key: size * ranks.world_size for key, size in fitted.items()})
     check_shares(resolved, ranks)

@@ -19,18 +19,11 @@ PROGRAM = ROOT / "tests" / "deterministic_run.py"
 
 
 @pytest.fixture(autouse=True)
-def as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def as_before(monkeypatch: pytest.MonkeyPatch, determinism_as_before: None) -> Iterator[None]:
     """Takes back what a test sets in the whole process."""
     monkeypatch.delenv(WORKSPACE, raising=False)
     monkeypatch.setenv(INDUCTOR, "1")
-    enabled = torch.are_deterministic_algorithms_enabled()
-    fill = torch.utils.deterministic.fill_uninitialized_memory
-    cudnn = torch.backends.cudnn
-    flags = cudnn.benchmark, cudnn.deterministic
     yield
-    torch.use_deterministic_algorithms(enabled)
-    torch.utils.deterministic.fill_uninitialized_memory = fill
-    cudnn.benchmark, cudnn.deterministic = flags
     os.environ.pop(WORKSPACE, None)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
@@ -87,8 +89,21 @@ def test_a_run_that_asks_for_it_gets_sizes_that_its_device_was_tried_with(
     assert torch.equal(torch.get_rng_state(), before)
 
 
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_a_batch_is_never_larger_than_a_ranks_rollout(
+    monkeypatch: pytest.MonkeyPatch, ranks: int
+) -> None:
+    monkeypatch.setitem(autoscale.BATCHES, "cpu", (32, 1 << 20))
+    config = resolve(small_config(env={"num_games": 24}), device="cpu", compile_network=False)
+    trials = SimpleNamespace(play=None, learn=lambda batch: 0.1)  # the larger, the better
+    wanted = frozenset({"training.batch_size"})
+    found = fit_sizes(config, CPU, wanted, ranks=ranks, trials=trials)  # type: ignore[arg-type]
+    rows = 24 * 4 // ranks
+    assert found == {"training.batch_size": {96: 64, 48: 32}[rows]}
+
+
 def test_what_is_given_is_not_measured(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_: object) -> dict[str, int]:
+    def fail(*_: object, **__: object) -> dict[str, int]:
         raise AssertionError("nothing asked for it")
 
     monkeypatch.setattr("keisei.training.settle.fit_sizes", fail)

@@ -108,6 +108,9 @@ def test_a_run_with_profile_leaves_trace_and_table(tmp_path: Path) -> None:
     for part in ("play", "network", "GAE", "update: network", "update", "logging"):
         assert shares[part] > 0, text
     assert sum(shares[part] for part in PARTS) == pytest.approx(shares["all"], abs=0.1)
+    # Two passes over each rollout, forward and backward, beside one forward while playing.
+    assert shares["update: network"] > shares["network"] > shares["GAE"], text
+    assert shares["play"] > shares["GAE"], text
     assert "main memory" in text
     with gzip.open(folder / "trace-000004.json.gz") as file:
         names = {event.get("name") for event in json.load(file)["traceEvents"]}

@@ -136,6 +136,7 @@ def test_a_signal_ends_an_evaluation_and_the_run_is_saved(tmp_path: Path) -> Non
 
 
 @pytest.mark.gpu
+@pytest.mark.usefixtures("determinism_as_before")
 def test_evaluations_disturb_nothing_on_a_gpu(tmp_path: Path) -> None:
     """Over the iterations that compile, record graphs and start them."""
     runs = []
