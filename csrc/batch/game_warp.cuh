@@ -177,12 +177,15 @@ struct Lookback {
                                 sizeof(uint32_t));
         __pipeline_commit();
     }
-    __device__ void ask_on(const State& state, int64_t game) {
+    // A row that is not of this game is left alone: it would be fetched for nothing.
+    __device__ void ask_on(const State& state, int64_t game, int32_t clock, int32_t ply) {
         __pipeline_wait_prior(0);
-        const int32_t row = newest(state, game);
-        __pipeline_memcpy_async(&entries[threadIdx.x],
-                                &state.history_at(row < state.rows() ? row : 0, game),
-                                sizeof(uint64_t));
+        const int32_t first = newest(state, game);
+        const int32_t age = state.age_of(first, clock % state.rows());
+        if (age > 0 && age <= ply) {
+            __pipeline_memcpy_async(&entries[threadIdx.x], &state.history_at(first, game),
+                                    sizeof(uint64_t));
+        }
         __pipeline_commit();
     }
     __device__ Recurrence record(const State& state, int64_t game, int32_t clock, int32_t ply) {

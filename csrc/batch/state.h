@@ -36,6 +36,11 @@ struct State {
                            kHistoryTile +
                        g % kHistoryTile];
     }
+    // How many plies before `row` the row `at` was written; 0 if there is no such row, since
+    // buckets that no game wrote may hold anything.
+    KEISEI_HD int32_t age_of(int32_t at, int32_t row) const {
+        return at >= rows() ? 0 : row >= at ? row - at : row - at + rows();
+    }
     // Clocks wrap to 0 at a multiple of the history's rows, so that the ring goes on unbroken.
     KEISEI_HD int32_t next_clock(int32_t clock) const {
         return clock + 1 < INT32_MAX / rows() * rows() ? clock + 1 : 0;
@@ -67,16 +72,14 @@ KEISEI_HD uint16_t& bucket_of(const State& state, int64_t game, uint64_t key) {
 // chain at once or leads into another chain, whose keys do not match.
 KEISEI_HD Recurrence record_key(const State& state, int64_t game, int32_t clock, int32_t ply,
                                 uint64_t key, int32_t first, uint64_t entry) {
-    const int32_t rows = state.rows();
-    const int32_t row = clock % rows;
+    const int32_t row = clock % state.rows();
     const uint64_t kept = key << 16;
     Recurrence out{0, 0};
     int32_t at = first;
     int32_t younger = 0;
     while (true) {
-        const int32_t age = row >= at ? row - at : row - at + rows;
-        // Buckets that no game wrote may hold anything.
-        if (age <= younger || age > ply || at >= rows) break;
+        const int32_t age = state.age_of(at, row);
+        if (age <= younger || age > ply) break;
         if (younger != 0) entry = static_cast<uint64_t>(state.history_at(at, game));
         if ((entry ^ kept) < (uint64_t{1} << 16)) {
             ++out.times_before;

@@ -83,7 +83,8 @@ __device__ int second_half(const StepArgs& args, int64_t first, Half half,
     }
     if (half.moves) {
         next = next_moves(position, row, [&](int plane, const shogi::Bitboard&) {
-            if (plane == shogi::kPromotionPlane) lookback.ask_on(state, game);
+            if (plane == shogi::kPromotionPlane)
+                lookback.ask_on(state, game, half.moved.clock, half.moved.ply);
         });
         const uint32_t* const pawns = row + 3 * shogi::kDropPlane;
         alone = !next.any && __popc(pawns[0]) + __popc(pawns[1]) + __popc(pawns[2]) == 1;
@@ -181,6 +182,7 @@ __global__ void __launch_bounds__(kManyThreads, kThreadsAnSm / kManyThreads)
         const int64_t first = Rounds<kManyThreads>::first(round);
         if (first >= state.games) break;
         const int64_t game = first + threadIdx.x;
+        __syncthreads();
         shared.fetched.wait();
         shogi::Position position =
             shogi::position_of_words([&](int w) { return shared.fetched[w]; });
