@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+import os
 from pathlib import Path
 
 import pytest
+from checkpoint_helpers import write
 
 from keisei.utils import files
 from keisei.utils.files import (
@@ -139,3 +141,76 @@ def test_empty_folders_go_and_files_stay(tmp_path: Path) -> None:
         "kept/x",
         "kept/x/file",
     ]
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
+    """What is synced (by its name at that time), renamed and exchanged from now on, in order."""
+    seen: list[tuple[str, ...]] = []
+    fsync, rename, replace, swap = os.fsync, os.rename, os.replace, files._swap
+
+    def synced(descriptor: int) -> None:
+        seen.append(("fsync", Path(f"/proc/self/fd/{descriptor}").readlink().name))
+        fsync(descriptor)
+
+    def renamed(a: Path, b: Path, **_: object) -> None:
+        seen.append(("rename", Path(a).name, Path(b).name))
+        rename(a, b)
+
+    def replaced(a: Path, b: Path, **_: object) -> None:
+        seen.append(("replace", Path(a).name, Path(b).name))
+        replace(a, b)
+
+    def swapped(a: Path, b: Path) -> int:
+        seen.append(("swap", a.name, b.name))
+        return swap(a, b)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(os, "rename", renamed)
+    monkeypatch.setattr(os, "replace", replaced)
+    monkeypatch.setattr(files, "_swap", swapped)
+    return seen
+
+
+def test_a_file_is_on_the_disk_before_it_has_its_name(
+    tmp_path: Path, calls: list[tuple[str, ...]]
+) -> None:
+    with replacing(tmp_path / "x") as temporary:
+        temporary.write_text("1")
+    assert calls == [
+        ("fsync", temporary.name),
+        ("replace", temporary.name, "x"),
+        ("fsync", tmp_path.name),
+    ]
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_a_folder_is_on_the_disk_before_it_has_its_name(
+    tmp_path: Path, calls: list[tuple[str, ...]], there: bool
+) -> None:
+    target = tmp_path / "step-1"
+    temporary = folder(unpublished(target), "new")
+    if there:
+        folder(target, "old")
+    publish(temporary, target)
+    assert calls == [
+        ("fsync", ".step-1.tmp"),
+        ("swap" if there else "rename", ".step-1.tmp", "step-1"),
+        ("fsync", tmp_path.name),
+    ]
+
+
+def test_every_file_of_a_checkpoint_is_on_the_disk_before_it_is_published(
+    tmp_path: Path, calls: list[tuple[str, ...]]
+) -> None:
+    write(tmp_path / "step-1")
+    names = ["training-00000.safetensors", "training-00000.json", "model.ckpt", "checkpoint.json"]
+    publishing = calls.index(("rename", ".step-1.tmp", "step-1"))
+    for name in names:
+        (at,) = [n for n, call in enumerate(calls) if call[0] == "replace" and call[2] == name]
+        temporary = calls[at][1]
+        assert calls[at - 1] == ("fsync", temporary), name
+        assert calls[at + 1] == ("fsync", ".step-1.tmp") and at < publishing, name
+    assert sum(call[0] == "replace" for call in calls) == len(names)
+    assert calls[publishing - 1] == ("fsync", ".step-1.tmp")
+    assert calls[publishing + 1 :] == [("fsync", tmp_path.name)]
