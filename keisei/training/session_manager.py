@@ -192,6 +192,13 @@ class SessionManager:
             check_inside(run / name, run, name)
         return run
 
+    def _refuse_taken(self, name: str | None) -> None:
+        if name is not None and list_checkpoints(self._root / name / CHECKPOINT_FOLDER):
+            raise ConfigError(
+                f"logging.run_name: expected a new run, got {name!r}, which has checkpoints in "
+                f"{self._root}; resume it with --resume latest or take another name"
+            )
+
     def _choose_run_dir(self, point: ResumePoint | None) -> Path:
         """The folder of this run.
 
@@ -208,11 +215,10 @@ class SessionManager:
                     return run
                 step = point.model.manifest["step"]
                 name = f"{run.name if in_run else 'resumed'}-from-{step}"
-        elif name is not None and list_checkpoints(root / name / CHECKPOINT_FOLDER):
-            raise ConfigError(
-                f"logging.run_name: expected a new run, got {name!r}, which has checkpoints in "
-                f"{root}; resume it with --resume latest or take another name"
-            )
+            else:
+                self._refuse_taken(name)
+        else:
+            self._refuse_taken(name)
         base = name or time.strftime("%Y%m%d-%H%M%S", time.gmtime())
         candidate, number = root / base, 2
         while candidate.exists() and (

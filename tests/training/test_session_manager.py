@@ -10,9 +10,11 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from checkpoint_helpers import write
 
 from keisei.config_schema import AppConfig, ConfigError, LoggingConfig, resolve
 from keisei.core.model_file import CheckpointError
+from keisei.training.checkpoint import checkpoint_name
 from keisei.training.session_manager import SessionManager
 from keisei.training.train_state import TrainState
 
@@ -176,3 +178,13 @@ def test_a_folder_that_may_not_be_made_is_one_clear_error(tmp_path: Path) -> Non
     (tmp_path / "runs").write_text("a file")
     with pytest.raises(OSError, match="runs"):
         session(tmp_path, run_name="a").setup_directories()
+
+
+def test_another_runs_name_is_refused_on_resume_too(tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    for name in ("ra", "rb"):
+        write(runs / name / "checkpoints" / checkpoint_name(10), 10)
+    asked = SimpleNamespace(resume=str(runs / "ra"))
+    with pytest.raises(ConfigError, match="run_name: expected a new run, got 'rb', which has"):
+        SessionManager(config(tmp_path, run_name="rb"), asked)
+    assert SessionManager(config(tmp_path, run_name="rc"), asked).run_name == "rc"
