@@ -32,10 +32,23 @@ CHECKPOINT_FOLDER = "checkpoints"
 MODEL_FORMAT = "keisei-model"
 MODEL_FORMAT_VERSION = 1
 _METADATA_KEY = "keisei"
+_OF_A_VERSION = ("format_version", "plane_set", "label_set")
 
 
 class CheckpointError(ValueError):
     """A checkpoint that cannot be used; the text names the file, what was expected, what came."""
+
+
+class UnusableHereError(CheckpointError):
+    """One that may be whole: it cannot be read now, or another version of keisei wrote it."""
+
+
+def unreadable(text: str, error: Exception) -> CheckpointError:
+    """The error for a file that ``error`` kept from being read: a missing one is damage."""
+    here = isinstance(error, OSError) and not isinstance(
+        error, (FileNotFoundError, NotADirectoryError, IsADirectoryError)
+    )
+    return (UnusableHereError if here else CheckpointError)(f"{text}: {error}")
 
 
 class Record(BaseModel):
@@ -164,7 +177,7 @@ def load_model(path: str | Path) -> LoadedModel:
             metadata = file.metadata() or {}
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError) as error:
-        raise CheckpointError(f"{path}: cannot be read as safetensors: {error}") from error
+        raise unreadable(f"{path}: cannot be read as safetensors", error) from error
     if _METADATA_KEY not in metadata:
         raise CheckpointError(f"{path}: no keisei manifest in the file's metadata")
     manifest = read_json(path, metadata[_METADATA_KEY])
@@ -187,7 +200,7 @@ def load_model(path: str | Path) -> LoadedModel:
     try:
         config = config_from_dict(manifest["config"], str(path))
     except ConfigError as error:
-        raise CheckpointError(str(error)) from error
+        raise UnusableHereError(str(error)) from error
     return LoadedModel(path=path, manifest=manifest, config=config, weights=weights)
 
 
@@ -195,7 +208,7 @@ def read_json(path: Path, text: str) -> dict[str, Any]:
     """The JSON object in ``text``; CheckpointError, which names ``path``, if there is none."""
     try:
         values = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise CheckpointError(f"{path}: expected JSON, got {error}") from error
     if not isinstance(values, dict):
         raise CheckpointError(f"{path}: expected a JSON object, got {type(values).__name__}")
@@ -216,6 +229,10 @@ def check(path: Path, values: Mapping[str, Any], kind: type[_R]) -> _R:
 
 
 def expect(path: Path, manifest: Mapping[str, Any], key: str, value: object) -> None:
-    """Raises CheckpointError unless ``manifest[key]`` is ``value``."""
+    """Raises CheckpointError unless ``manifest[key]`` is ``value``.
+
+    Where another version of keisei would have written another value, UnusableHereError.
+    """
     if manifest.get(key) != value:
-        raise CheckpointError(f"{path}: {key}: expected {value!r}, got {manifest.get(key)!r}")
+        kind = UnusableHereError if key in _OF_A_VERSION and key in manifest else CheckpointError
+        raise kind(f"{path}: {key}: expected {value!r}, got {manifest.get(key)!r}")

@@ -40,6 +40,7 @@ from keisei.core.model_file import (
     plain_tensors,
     read_json,
     save_model,
+    unreadable,
 )
 from keisei.utils.files import clear, publish, replacing, sha256_of_file, unpublished
 
@@ -192,7 +193,7 @@ def read_index(directory: Path) -> Index:
     try:
         text = path.read_text()
     except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path}: cannot be read: {error}") from error
+        raise unreadable(f"{path}: cannot be read", error) from error
     index = read_json(path, text)
     expect(path, index, "format", CHECKPOINT_FORMAT)
     expect(path, index, "format_version", FORMAT_VERSION)
@@ -214,12 +215,12 @@ def verify(directory: Path) -> Index:
         )
     for name, entry in index.files.items():
         file = directory / name
-        if not file.is_file():
-            raise CheckpointError(f"{file}: missing")
         try:
+            if not file.is_file():
+                raise CheckpointError(f"{file}: missing")
             got = _record(file)
         except OSError as error:
-            raise CheckpointError(f"{file}: cannot be read: {error}") from error
+            raise unreadable(f"{file}: cannot be read", error) from error
         if got.bytes != entry.bytes:
             raise CheckpointError(f"{file}: bytes: expected {entry.bytes}, got {got.bytes}")
         if got.sha256 != entry.sha256:
@@ -234,7 +235,7 @@ def _read_rank_files(directory: Path, rank: int) -> TrainingState:
             tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
         values = read_json(values_file, values_file.read_text())
     except (OSError, ValueError, SafetensorError) as error:
-        raise CheckpointError(f"{directory}: training state of rank {rank}: {error}") from error
+        raise unreadable(f"{directory}: training state of rank {rank}", error) from error
     return TrainingState(tensors=tensors, values=values)
 
 

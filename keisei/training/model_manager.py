@@ -96,14 +96,14 @@ class ModelManager:
     ) -> None:
         """Says what is saved from now on, and where; clears what a killed run left there.
 
-        ``rejected`` are checkpoints of that folder that cannot be used: they are renamed, so that
-        none of them is taken for the newest.
+        ``rejected`` are checkpoints of that folder that cannot be used: the damaged ones are
+        renamed, so that none of them is taken for the newest.
         """
         self._capture, self._directory = capture, directory
         if self._ranks.is_main and directory.is_dir():
             recover(directory)
             for one in rejected:
-                if one.directory.parent.resolve() == directory.resolve():
+                if one.damaged and one.directory.parent.resolve() == directory.resolve():
                     set_aside(one.directory)
 
     def save_checkpoint(

@@ -7,7 +7,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from keisei.config_schema import AppConfig, ConfigError, differences
-from keisei.core.model_file import CHECKPOINT_FOLDER, INDEX_FILE, CheckpointError, LoadedModel
+from keisei.core.model_file import (
+    CHECKPOINT_FOLDER,
+    INDEX_FILE,
+    CheckpointError,
+    LoadedModel,
+    UnusableHereError,
+)
 from keisei.core.ranks import SINGLE, Ranks
 from keisei.training.checkpoint import TrainingState, load_checkpoint, load_training_states
 
@@ -62,6 +68,8 @@ class Rejected:
 
     directory: Path
     reason: str
+    damaged: bool
+    """whether it is missing something, torn or altered, and not just unusable here and now"""
 
 
 @dataclass(frozen=True)
@@ -76,6 +84,10 @@ class ResumePoint:
     """the newer checkpoints of its folder, none of which can be used"""
     is_newest: bool = True
     """whether its folder has no newer one that can be used"""
+
+
+def _rejected(directory: Path, error: CheckpointError) -> Rejected:
+    return Rejected(directory, str(error), damaged=not isinstance(error, UnusableHereError))
 
 
 def _candidates(folder: Path) -> list[Path]:
@@ -118,7 +130,7 @@ def load_newest_good(folder: Path) -> ResumePoint:
         try:
             return _load(directory, rejected)
         except CheckpointError as error:
-            rejected.append(Rejected(directory, str(error)))
+            rejected.append(_rejected(directory, error))
     if not rejected:
         raise CheckpointError(f"{folder}: no checkpoint to resume from")
     reasons = "".join(f"\n  {one.reason}" for one in rejected)
@@ -154,7 +166,7 @@ def find_resume(resume: str, run_root: Path, run_name: str | None = None) -> Res
         try:
             load_checkpoint(newer)
         except CheckpointError as error:
-            rejected.append(Rejected(newer, str(error)))
+            rejected.append(_rejected(newer, error))
         else:
             return replace(point, rejected=tuple(rejected), is_newest=False)
     return replace(point, rejected=tuple(rejected))

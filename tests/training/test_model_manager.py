@@ -138,14 +138,20 @@ def test_attaching_clears_what_a_killed_run_left(tmp_path: Path) -> None:
     (torn / "model.ckpt").write_bytes(b"")
     write(run.folder / checkpoint_name(8), 8)
     (run.folder / ".step-0000000000010.tmp").mkdir()
+    locked = write(run.folder / checkpoint_name(7), 7)
     elsewhere = write(tmp_path / "other" / checkpoint_name(9), 9)
     run.manager.attach(
         run.capture,
         directory=run.folder,
-        rejected=[Rejected(torn, "torn"), Rejected(elsewhere, "of another run")],
+        rejected=[
+            Rejected(torn, "torn", damaged=True),
+            Rejected(locked, "not to be read now", damaged=False),
+            Rejected(elsewhere, "of another run", damaged=True),
+        ],
     )
     assert sorted(path.name for path in run.folder.iterdir()) == [
         f"rejected-{checkpoint_name(9)}",
+        checkpoint_name(7),
         checkpoint_name(8),
     ]
     assert elsewhere.is_dir()

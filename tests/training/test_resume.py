@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import random
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from checkpoint_helpers import CONFIG, write
+from checkpoint_helpers import CONFIG, snapshot, write
 
 from keisei.config_schema import AppConfig, ConfigError, load_config, resolve
 from keisei.core.model_file import CheckpointError, list_checkpoints, load_model
-from keisei.training.checkpoint import checkpoint_name
+from keisei.training.checkpoint import checkpoint_name, save_checkpoint
 from keisei.training.resume import (
     MAY_CHANGE,
     as_in_checkpoint,
@@ -83,7 +85,60 @@ def test_a_damaged_one_is_passed_over_and_named(root: Path, name: str, damage: A
         assert point.directory == place(root, "a", 20)
         assert point.is_newest, "expected the run to go on in its folder"
         assert [one.directory for one in point.rejected] == [place(root, "a", 30)]
-        assert name in point.rejected[0].reason
+        assert name in point.rejected[0].reason and point.rejected[0].damaged
+
+
+def newer_format(directory: Path) -> str:
+    index = directory / "checkpoint.json"
+    index.write_text(index.read_text().replace('"format_version": 2', '"format_version": 99'))
+    return "format_version: expected 2, got 99"
+
+
+def newer_settings(directory: Path) -> str:
+    values = CONFIG.model_dump(mode="json")
+    values["training"]["from_tomorrow"] = 1
+    shutil.rmtree(directory)
+    whole = snapshot(30)
+    later = CONFIG.model_construct(**dict(CONFIG))
+    later.__dict__["model_dump"] = lambda **_: values
+    save_checkpoint(directory, network=whole.network, config=later, step=30, state=whole.state)
+    return "from_tomorrow"
+
+
+@pytest.mark.parametrize("change", [newer_format, newer_settings])
+def test_one_of_another_version_is_passed_over_and_not_called_damaged(
+    root: Path, change: Callable[[Path], str]
+) -> None:
+    reason = change(place(root, "a", 30))
+    (rejected,) = load_newest_good(root / "a").rejected
+    assert not rejected.damaged and reason in rejected.reason
+
+
+@pytest.mark.parametrize("code", [errno.EIO, errno.EACCES])
+@pytest.mark.parametrize("name", FILES)
+def test_one_that_cannot_be_read_now_is_not_called_damaged(
+    root: Path, monkeypatch: pytest.MonkeyPatch, name: str, code: int
+) -> None:
+    victim, read, opened = place(root, "a", 30) / name, Path.read_text, Path.open
+
+    def refused(real: Any) -> Any:
+        def call(self: Path, *args: Any, **kwargs: Any) -> Any:
+            if self == victim:
+                raise OSError(code, os.strerror(code), str(self))
+            return real(self, *args, **kwargs)
+
+        return call
+
+    monkeypatch.setattr(Path, "read_text", refused(read))
+    monkeypatch.setattr(Path, "open", refused(opened))
+    (rejected,) = load_newest_good(root / "a").rejected
+    assert not rejected.damaged and name in rejected.reason
+
+
+def test_an_index_of_brackets_is_damage_and_nothing_else(root: Path) -> None:
+    (place(root, "a", 30) / "checkpoint.json").write_text("[" * 200_000)
+    (rejected,) = load_newest_good(root / "a").rejected
+    assert rejected.damaged and "checkpoint.json: expected JSON, got" in rejected.reason
 
 
 def test_several_damaged_ones_are_passed_over(root: Path) -> None:
