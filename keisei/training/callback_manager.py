@@ -24,7 +24,7 @@ from keisei.training.callbacks import (
     listens,
 )
 from keisei.utils.generators import kept_generators
-from keisei.utils.plugins import CALLBACKS, make_plugin
+from keisei.utils.plugins import CALLBACKS, PluginError, make_plugin
 
 MAX_FAILURES = 3
 
@@ -39,8 +39,8 @@ class _Entry:
     name: str
     schedule: Schedule
     order: int
-    failures: int = 0
-    """in a row"""
+    failures: dict[Event, int] = field(default_factory=dict)
+    """in a row, event by event"""
     disabled: bool = False
     before: dict[Event, tuple[int, float]] = field(default_factory=dict)
     """where its schedule last looked, event by event"""
@@ -50,7 +50,8 @@ class CallbackManager:
     """Hands events to callbacks, in ascending ``order`` and then in the order they were added.
 
     A callback that raises is named in the log and the others go on; after ``max_failures`` failures
-    in a row it is disabled. KeyboardInterrupt and the failures of essential callbacks pass through.
+    in a row at one event it is disabled. That is so for SystemExit and CancelledError too: only
+    KeyboardInterrupt and the failures of essential callbacks pass through.
 
     Args:
         config: Of the run.
@@ -84,20 +85,29 @@ class CallbackManager:
         self._clock = clock
         self._clock_at_zero = clock()
         self._start = (0, 0.0)
-        self._fatal: Exception | None = None
+        self._fatal: BaseException | None = None
 
-    def add(self, callback: Callback, schedule: Schedule | None = None, order: int = 0) -> None:
+    def add(
+        self, callback: Callback, schedule: Schedule | None = None, order: int | None = None
+    ) -> None:
         """Adds a callback; ``schedule`` thins the events that come once an iteration.
 
-        Raises TypeError if it is no Callback, and ValueError if it is there already or follows the
-        clock of one rank although all ranks take part in it.
+        Schedule and order are its own if they are not given. Raises TypeError if it is no Callback,
+        its schedule no Schedule or its order no whole number, and ValueError if it is there already
+        or follows the clock of one rank although all ranks take part in it.
         """
         if not isinstance(callback, Callback):
             raise TypeError(f"callback: expected a Callback, got {callback!r}")
         name = label_of(callback)
         if any(entry.callback is callback for entry in self._entries):
             raise ValueError(f"callback {name}: expected to be added once, is there already")
-        schedule = schedule or Schedule()
+        schedule = callback.schedule if schedule is None else schedule
+        schedule = Schedule() if schedule is None else schedule
+        if not isinstance(schedule, Schedule):
+            raise TypeError(f"callback {name}: schedule: expected a Schedule, got {schedule!r}")
+        order = callback.order if order is None else order
+        if not isinstance(order, int):
+            raise TypeError(f"callback {name}: order: expected a whole number, got {order!r}")
         if callback.every_rank and self._ranks > 1 and schedule.every_seconds is not None:
             raise ValueError(
                 f"callback {name}: all {self._ranks} ranks take part in it, and their clocks "
@@ -111,7 +121,10 @@ class CallbackManager:
         for name in self.config.plugins.callbacks:
             callback = make_plugin(CALLBACKS, name, Callback)
             callback.name = callback.name or name
-            self.add(callback)
+            try:
+                self.add(callback)
+            except (TypeError, ValueError) as error:
+                raise PluginError(f"plugin {name!r}: {error}") from error
 
     def remove(self, callback: Callback) -> None:
         """Takes a callback out; ValueError if it is not there."""
@@ -188,26 +201,26 @@ class CallbackManager:
         except StopTraining as request:
             self.stop_reason = f"{entry.name}: {request}"
             _log.warning("callback %s asks the run to end: %s", entry.name, request)
-        except Exception as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
             # An essential callback may have been called by another that told of an event.
             if entry.callback.essential or error is self._fatal:
                 self._fatal = error
                 raise
-            entry.failures += 1
+            entry.failures[event] = failures = entry.failures.get(event, 0) + 1
             _log.exception(
                 "callback %s failed at %s, step %s (%d in a row): %s",
                 entry.name,
                 event.value,
                 f"{snapshot.step:,}",
-                entry.failures,
+                failures,
                 error,
             )
-            if entry.failures >= self._max_failures:
+            if failures >= self._max_failures:
                 entry.disabled = True
                 _log.error(
-                    "callback %s is disabled: it failed %d times in a row",
-                    entry.name,
-                    entry.failures,
+                    "callback %s is disabled: it failed %d times in a row", entry.name, failures
                 )
             return
-        entry.failures = 0
+        entry.failures[event] = 0

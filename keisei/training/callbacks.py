@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import enum
+import operator
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
@@ -23,7 +25,7 @@ class Event(enum.Enum):
     ROLLOUT_END = "rollout_end"
     """a rollout is collected, not yet learned from"""
     GAME_END = "game_end"
-    """after a rollout: the games that ended in it, all at once, as ``data['games']``"""
+    """after a rollout: this rank's games that ended in it, all at once, as ``data['games']``"""
     UPDATE_END = "update_end"
     """a rollout was learned from; its metrics are there"""
     EVALUATION = "evaluation"
@@ -52,9 +54,14 @@ def freeze(value: Any) -> Any:
         return value
     if isinstance(value, Mapping):
         return MappingProxyType({name: freeze(item) for name, item in value.items()})
-    if isinstance(value, tuple) and hasattr(value, "_fields"):
-        return type(value)(*(freeze(item) for item in value))
-    if isinstance(value, list | tuple):
+    if isinstance(value, tuple):
+        items = [freeze(item) for item in value]
+        named = hasattr(value, "_fields")
+        # By identity: a read-only mapping equals the one that it was copied from.
+        if (named or type(value) is tuple) and all(map(operator.is_, items, value)):
+            return value
+        return type(value)(*items) if named else tuple(items)
+    if isinstance(value, list):
         return tuple(freeze(item) for item in value)
     if isinstance(value, Set):
         return frozenset(freeze(item) for item in value)
@@ -69,9 +76,14 @@ def freeze(value: Any) -> Any:
         for item in dataclasses.fields(value):
             old = getattr(value, item.name)
             new = freeze(old)
-            if new is not old and not (isinstance(old, tuple) and new == old):
+            if new is not old:
                 changed[item.name] = new
-        return dataclasses.replace(value, **changed) if changed else value
+        if not changed:
+            return value
+        frozen = copy.copy(value)  # its constructor may not take every field
+        for name, new in changed.items():
+            object.__setattr__(frozen, name, new)
+        return frozen
     raise TypeError(f"snapshot: expected plain data, got {type(value).__name__}")
 
 
@@ -88,7 +100,8 @@ class Snapshot:
     step: int
     """plies played"""
     seconds: float
-    """time of playing and learning so far, over all resumes"""
+    """time of playing and learning so far (of the slowest rank), over all resumes; what callbacks,
+    evaluations and saving take is not in it"""
     run_dir: Path
     """folder of the run"""
     metrics: Mapping[str, float] = field(default_factory=dict)
@@ -111,8 +124,10 @@ class Schedule:
 
     An interval ends at each multiple, whatever the size of the steps that lead over it: ends that
     fall between two calls count at the later one, once however many they are. A resumed run goes on
-    with the same multiples; its wall time goes on from the seconds of playing and learning that its
-    checkpoint has. Raises ValueError unless the intervals are positive.
+    with the same multiples. ``every_seconds`` is wall time, whatever the run does meanwhile; it
+    begins at START with the snapshot's ``seconds``, which a resumed run takes from its checkpoint:
+    so only there is it the time of playing and learning alone. Raises ValueError unless the
+    intervals are positive.
     """
 
     every_steps: int | None = None
@@ -141,15 +156,20 @@ class StopTraining(Exception):  # noqa: N818 - a request, no error
 class Callback:
     """What others hang on a run: a method for each event, which does nothing unless overridden.
 
-    A method gets a snapshot and returns nothing. What it raises is logged under the callback's
-    name and harms nobody else; ``StopTraining`` asks the run to end. Random generators of Python,
-    NumPy and torch are put back to where they stood after each call.
+    A method gets a snapshot and returns nothing. What it raises, SystemExit too, is logged under
+    the callback's name and harms nobody else; KeyboardInterrupt alone passes. ``StopTraining`` asks
+    the run to end. Random generators of Python, NumPy and torch are put back to where they stood
+    after each call.
     """
 
     name: str = ""
     """what the log calls it; empty: its class"""
     every_rank: bool = False
     """called on every rank of a run, not on the first only"""
+    order: int = 0
+    """who is called first, the lowest; unless ``CallbackManager.add`` is told another"""
+    schedule: Schedule | None = None
+    """thins the events that come once an iteration; unless ``add`` is told another"""
     essential: bool = False
     """its failure is the run's: raised, not isolated (the run's own checkpoints, say)"""
     draws: bool = True
@@ -162,7 +182,11 @@ class Callback:
         """A rollout is collected, not yet learned from."""
 
     def on_game_end(self, snapshot: Snapshot) -> None:
-        """The games that ended in a rollout: ``snapshot.data['games']``, an ``EndedGames``."""
+        """The games that ended in a rollout: ``snapshot.data['games']``, an ``EndedGames``.
+
+        Of several ranks each has its own games; a callback is told of those of the rank that calls
+        it. One that is to see all of them is called on ``every_rank``.
+        """
 
     def on_update_end(self, snapshot: Snapshot) -> None:
         """A rollout was learned from."""

@@ -122,6 +122,8 @@ class ManagerCallback(Callback):
     def __init__(self, name: str, manager: Any) -> None:
         self.name = name
         self.every_rank = bool(getattr(manager, "every_rank", False))
+        self.order = getattr(manager, "order", 0)
+        self.schedule = getattr(manager, "schedule", None)
         for event in Event:
             method = getattr(manager, f"on_{event.value}", None)
             if callable(method):

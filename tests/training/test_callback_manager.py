@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import random
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import plugin_samples
 import pytest
 import torch
 
-from keisei.config_schema import AppConfig
+from keisei.config_schema import AppConfig, PluginsConfig
 from keisei.training.callback_manager import CallbackManager
 from keisei.training.callbacks import Callback, Event, Schedule, Snapshot, StopTraining
+from keisei.utils.plugins import PluginError
 
 
 class Clock:
@@ -152,6 +155,74 @@ def test_failures_count_only_in_a_row() -> None:
     for step in range(30):
         tell(to, Event.UPDATE_END, step)
     assert bad.calls == 30 and to.disabled == ()
+
+
+def test_failures_count_event_by_event() -> None:
+    class OneEvent(Failing):
+        def on_rollout_end(self, snapshot: Snapshot) -> None:
+            """Always goes well."""
+
+    to, bad = manager(), OneEvent()
+    to.add(bad)
+    for step in range(5):
+        tell(to, Event.ROLLOUT_END, step)
+        tell(to, Event.UPDATE_END, step)
+    assert bad.calls == 3 and to.disabled == ("the bad one",)
+
+
+@pytest.mark.parametrize("error", [SystemExit(1), asyncio.CancelledError(), GeneratorExit()])
+def test_what_is_no_exception_harms_nobody_either(error: BaseException) -> None:
+    log: list[Any] = []
+    to = manager()
+    to.add(Failing(error=error))
+    to.add(Noted(log))
+    for step in range(4):
+        tell(to, Event.UPDATE_END, step)
+    assert len(log) == 4 and to.disabled == ("the bad one",)
+
+
+def test_order_and_schedule_may_be_the_callbacks_own() -> None:
+    log: list[Any] = []
+    to = manager()
+    early, late = Noted(log, "early"), Noted(log, "late")
+    early.order, early.schedule = -1, Schedule(every_steps=100)
+    to.add(late)
+    to.add(early)
+    for step in (50, 100):
+        tell(to, Event.UPDATE_END, step)
+    assert [(name, step) for name, _, step in log] == [("late", 50), ("early", 100), ("late", 100)]
+    again = Noted(log, "told otherwise")
+    again.order, again.schedule = -1, Schedule(every_steps=100)
+    to.add(again, Schedule(every_steps=7), order=3)
+    log.clear()
+    tell(to, Event.UPDATE_END, 105)
+    assert [name for name, *_ in log] == ["late", "told otherwise"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("schedule", {"every_steps": 5}, "schedule: expected a Schedule, got {'every_steps': 5}"),
+        ("order", "first", "order: expected a whole number, got 'first'"),
+    ],
+)
+def test_a_plugin_of_the_configuration_says_when_it_is_called(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: Any, message: str
+) -> None:
+    config = AppConfig(plugins=PluginsConfig(callbacks=["plugin_samples:Counting"]))
+    to = CallbackManager(config, Path("runs/a/checkpoints"))
+    monkeypatch.setattr(plugin_samples.Counting, "updates", [])
+    monkeypatch.setattr(plugin_samples.Counting, "order", 5)
+    monkeypatch.setattr(plugin_samples.Counting, "schedule", Schedule(every_steps=100))
+    to.add(Callback())
+    to.add_plugins()
+    assert isinstance(to.callbacks[1], plugin_samples.Counting)
+    for step in (60, 130, 150, 240):
+        tell(to, Event.UPDATE_END, step)
+    assert plugin_samples.Counting.updates == [130, 240]
+    monkeypatch.setattr(plugin_samples.Counting, name, value)
+    with pytest.raises(PluginError, match=f"plugin_samples:Counting.*{message}"):
+        to.add_plugins()
 
 
 def test_an_attempt_to_change_a_snapshot_is_the_callbacks_failure() -> None:

@@ -135,3 +135,39 @@ def test_every_event_has_its_method() -> None:
             pass
 
     assert [event for event in Event if listens(Some(), event)] == [Event.CHECKPOINT]
+
+
+@pytest.mark.parametrize(
+    ("names", "change"),
+    [
+        (({"a": 1},), lambda names: names[0].update(b=2)),
+        (({1, 2},), lambda names: names[0].add(3)),
+        (({"a": {"b": 1}},), lambda names: names[0]["a"].update(c=1)),
+        ((np.zeros(2), np.ones(2)), lambda names: names[1].__setitem__(0, 9.0)),
+        (((np.zeros(2),), "a"), lambda names: names[0][0].__setitem__(0, 9.0)),
+    ],
+)
+def test_what_is_deep_inside_of_a_frozen_dataclass_is_frozen_too(names: Any, change: Any) -> None:
+    before = repr(freeze(Result(1, names)))
+    taken = freeze(Result(1, names))
+    with pytest.raises((AttributeError, TypeError, ValueError)):
+        change(taken.names)
+    change(names)
+    assert repr(taken) == before, "expected a copy"
+
+
+def test_what_cannot_change_is_not_copied() -> None:
+    given = Result(1, ("a", (1, 2.0), Result(2)))
+    assert freeze(given) is given
+
+
+@dataclasses.dataclass(frozen=True)
+class Counted:
+    names: Any
+    count: int = dataclasses.field(init=False, default=0)
+    seen: Any = dataclasses.field(init=False, default_factory=list)
+
+
+def test_a_field_that_no_constructor_takes_is_frozen_as_well() -> None:
+    taken = freeze(Counted([1]))
+    assert (taken.names, taken.count, taken.seen) == ((1,), 0, ())
