@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -32,6 +32,7 @@ from keisei.config_sources import (
     read_yaml,
     show,
 )
+from keisei.utils.masking import named_secrets
 
 __all__ = [
     "AppConfig",
@@ -416,8 +417,38 @@ def load_config(
             for section, keys in file.items():
                 stored.setdefault(section, {}).update(keys)
             file = {}
-    variables = read_environment(os.environ if environment is None else environment, known)
-    return _validate(stored, file, variables, options or {}, together=not base_to_come)
+    environment = os.environ if environment is None else environment
+    given = (file, read_environment(environment, known), options or {})
+    _refuse_secrets(given, environment)
+    return _validate(stored, *given, together=not base_to_come)
+
+
+def _refuse_secrets(layers: Iterable[Layer], environment: Mapping[str, str]) -> None:
+    """ConfigError for settings that hold a secret of the environment: a run stores its settings."""
+    secrets = named_secrets(environment)
+    faults = [
+        f"{setting.place}: {section}.{key}: expected no secret, because checkpoints hold the "
+        f"settings, got the value of {variable}"
+        for layer in layers
+        for section, keys in layer.items()
+        for key, setting in keys.items()
+        for secret, variable in secrets.items()
+        if any(secret in text for text in _texts(setting.value))
+    ]
+    if faults:
+        raise ConfigError("\n".join(faults))
+
+
+def _texts(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for name, item in value.items():
+            yield from _texts(name)
+            yield from _texts(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _texts(item)
 
 
 def config_from_dict(values: object, source: str) -> AppConfig:

@@ -26,6 +26,22 @@ from pydantic.fields import FieldInfo
 ENVIRONMENT_PREFIX = "KEISEI_"
 # Short names that exist beside the general form KEISEI_<SECTION>__<KEY>.
 ENVIRONMENT_ALIASES = {"KEISEI_LOG_LEVEL": ("logging", "log_level")}
+# Names that are no settings: the build's options, and what tests and benchmarks read.
+ENVIRONMENT_FOREIGN = frozenset(
+    f"{ENVIRONMENT_PREFIX}{name}"
+    for name in (
+        "BUILD_CORE",
+        "BUILD_ENGINE",
+        "BUILD_OPS",
+        "COMMIT",
+        "CUDA",
+        "CUDA_COMPILE_ONLY",
+        "MARCH",
+        "PLAY",
+        "SANITIZE",
+        "WERROR",
+    )
+)
 
 
 class ConfigError(ValueError):
@@ -85,7 +101,10 @@ class _Loader(yaml.SafeLoader):
 
 def _number(loader: _Loader, node: yaml.ScalarNode) -> int:
     digits = str(node.value).replace("_", "")
-    return int(digits, 0 if re.match(r"[-+]?0[xob]", digits) else 10)
+    try:
+        return int(digits, 0 if re.match(r"[-+]?0[xob]", digits) else 10)
+    except ValueError as error:  # Python reads no more than some thousand digits
+        raise yaml.constructor.ConstructorError(None, None, str(error), node.start_mark) from error
 
 
 def _prepare_loader() -> None:
@@ -94,7 +113,11 @@ def _prepare_loader() -> None:
     for kind, pattern, first in (
         ("null", r"~|null|Null|NULL|none|None|NONE|", [*"~nN", ""]),
         ("bool", r"true|True|TRUE|false|False|FALSE", [*"tTfF"]),
-        ("int", r"[-+]?(?:[0-9][0-9_]*|0x[0-9a-fA-F_]+|0o[0-7_]+|0b[01_]+)", [*"-+0123456789"]),
+        (
+            "int",
+            r"[-+]?(?:[0-9][0-9_]*|0x_*[0-9a-fA-F][0-9a-fA-F_]*|0o_*[0-7][0-7_]*|0b_*[01][01_]*)",
+            [*"-+0123456789"],
+        ),
         (
             "float",
             r"[-+]?(?:[0-9]+\.[0-9]*(?:[eE][-+]?[0-9]+)?|\.[0-9]+(?:[eE][-+]?[0-9]+)?"
@@ -216,25 +239,38 @@ def _one_of(name: object, known: Mapping[str, Any]) -> str:
     return f"{hint}expected one of {', '.join(known)}"
 
 
+def _variables(sections: Sections) -> list[str]:
+    """Every variable that may stand in the environment."""
+    return [
+        *ENVIRONMENT_ALIASES,
+        *sorted(ENVIRONMENT_FOREIGN),
+        *(
+            f"{ENVIRONMENT_PREFIX}{section}__{key}".upper()
+            for section, model in sections.items()
+            for key in model.model_fields
+        ),
+    ]
+
+
 def read_environment(environment: Mapping[str, str], sections: Sections) -> Layer:
     """KEISEI_TRAINING__BATCH_SIZE=256 sets training.batch_size; values are read as YAML.
 
-    KEISEI_ names that begin with no section and have no double underscore (KEISEI_CUDA, a build
-    option) belong to others.
+    A KEISEI_ name that is neither a setting nor one of ``ENVIRONMENT_FOREIGN`` is an error.
     """
     layer: Layer = {}
     faults: list[str] = []
     for name in sorted(environment):
-        if not name.startswith(ENVIRONMENT_PREFIX):
+        if not name.startswith(ENVIRONMENT_PREFIX) or name in ENVIRONMENT_FOREIGN:
             continue
         section, separator, key = name[len(ENVIRONMENT_PREFIX) :].lower().partition("__")
         if name in ENVIRONMENT_ALIASES:
             section, key = ENVIRONMENT_ALIASES[name]
         elif not separator:
-            if section.startswith(tuple(f"{known}_" for known in sections)):
-                faults.append(
-                    f"{name}: expected {ENVIRONMENT_PREFIX}<SECTION>__<KEY> (two underscores)"
-                )
+            near = difflib.get_close_matches(name, _variables(sections), n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            faults.append(
+                f"{name}: expected {ENVIRONMENT_PREFIX}<SECTION>__<KEY> (two underscores){hint}"
+            )
             continue
         info = sections[section].model_fields.get(key) if section in sections else None
         try:

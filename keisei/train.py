@@ -23,6 +23,7 @@ if __name__ == "__main__":
 
 from keisei.config_schema import AppConfig, ConfigError, load_config, sections
 from keisei.config_sources import Parser, add_options, read_options
+from keisei.utils.masking import MaskingFormatter
 
 if TYPE_CHECKING:
     from keisei.training.trainer import Trainer
@@ -92,7 +93,9 @@ def parse_arguments(argv: Sequence[str], base: AppConfig | None = None) -> Argum
 def main(argv: list[str] | None = None) -> int:
     """Runs the command; returns its exit status."""
     argv = sys.argv[1:] if argv is None else argv
-    logging.basicConfig(format="%(message)s", level=logging.INFO)
+    handler = logging.StreamHandler()
+    handler.setFormatter(MaskingFormatter("%(message)s"))
+    logging.basicConfig(handlers=[handler], level=logging.INFO)
     try:
         args = parse_arguments(argv)
     except ConfigError as error:
@@ -125,7 +128,7 @@ def _prepare(argv: list[str], args: Arguments) -> Trainer:
             raise ConfigError(f"distributed: {error}") from error
         if not ranks.is_main:
             for handler in logging.getLogger().handlers:
-                handler.setFormatter(logging.Formatter(f"rank {ranks.rank}: %(message)s"))
+                handler.setFormatter(MaskingFormatter(f"rank {ranks.rank}: %(message)s"))
         resume, run_name = what_to_resume(args.resume, app, ranks)
         # Found once, by the user's own run_root and run_name.
         point = load_resume_point(resume, app, ranks)

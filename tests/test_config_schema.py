@@ -110,7 +110,7 @@ def test_lists_and_mappings_in_the_environment() -> None:
             "training:\n  ? {a: 1}\n  : 1\n",
             r"config.yaml:2: not YAML: key: expected a word, got {'a': 1}",
         ),
-        ("training: {gamma: !!int word}\n", r"config.yaml: not YAML: invalid literal"),
+        ("training: {gamma: !!int word}\n", r"config.yaml:1: not YAML: invalid literal"),
         (
             "training:\n\n  learning_rate: fast\n",
             r"config.yaml:3: training.learning_rate: expected a valid number, got 'fast'",
@@ -278,7 +278,18 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     ("environment", "expected"),
     [
         ({"KEISEI_TRAINING__BATCH": "1"}, "KEISEI_TRAINING__BATCH: training.batch: unknown key"),
-        ({"KEISEI_TRAINING_BATCH_SIZE": "1"}, "KEISEI_TRAINING_BATCH_SIZE: expected KEISEI_<SECT"),
+        (
+            {"KEISEI_TRAINING_BATCH_SIZE": "1"},
+            "KEISEI_TRAINING_BATCH_SIZE: expected KEISEI_<SECTION>__<KEY> (two underscores); "
+            "did you mean KEISEI_TRAINING__BATCH_SIZE?",
+        ),
+        (
+            {"KEISEI_LOGLEVEL": "debug"},
+            "KEISEI_LOGLEVEL: expected KEISEI_<SECTION>__<KEY> (two underscores); "
+            "did you mean KEISEI_LOG_LEVEL?",
+        ),
+        ({"KEISEI_CUDAA": "ON"}, "KEISEI_CUDAA: expected KEISEI_<SECTION>__<KEY> (two "),
+        ({"KEISEI_QQQ": "1"}, "KEISEI_QQQ: expected KEISEI_<SECTION>__<KEY> (two underscores)"),
         (
             {"KEISEI_MODEL__TYPE": "vit"},
             "KEISEI_MODEL__TYPE: model.type: expected 'resnet' or 'module:Class', got 'vit'",
@@ -308,6 +319,36 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
 def test_a_wrong_environment_is_named(environment: dict[str, str], expected: str) -> None:
     with pytest.raises(ConfigError, match="^" + re.escape(expected)):
         load_config(environment=environment)
+
+
+def test_a_setting_that_holds_a_secret_is_refused_and_not_shown(tmp_path: Path) -> None:
+    """But a stored configuration loads again, wherever that is."""
+    secret = "0123456789abcdef"
+    environment = {"SERVICE_TOKEN": secret}
+    path = write(tmp_path, f"model:\n  type: m:C\n  options: {{key: x{secret}}}\n")
+    with pytest.raises(ConfigError) as caught:
+        load_config(path, environment=environment | {"KEISEI_LOGGING__RUN_NAME": f"'{secret}'"})
+    assert secret not in str(caught.value)
+    first, second = str(caught.value).splitlines()
+    assert first.startswith(f"{path}:3: model.options: expected no secret")
+    assert second.startswith("KEISEI_LOGGING__RUN_NAME: logging.run_name: expected no secret")
+    assert first.endswith("got the value of SERVICE_TOKEN")
+    stored = load_config(path, environment={})
+    assert load_config(base=stored, environment=environment) == stored
+
+
+def test_no_build_option_is_a_misspelt_setting() -> None:
+    """Each option of the build is known by name, so that it may stand in the environment."""
+    text = (Path(__file__).parents[1] / "CMakeLists.txt").read_text()
+    options = re.findall(r"^(?:option|set)\((KEISEI_\w+)(?=[^)]*\b(?:CACHE|OFF|ON)\b)", text, re.M)
+    assert {"KEISEI_CUDA", "KEISEI_MARCH", "KEISEI_SANITIZE"} <= set(options)
+    options = [name for name in options if name != "KEISEI_CUDA_KERNELS"]
+    assert load_config(environment=dict.fromkeys([*options, "KEISEI_COMMIT"], "x")) == AppConfig()
+
+
+@pytest.mark.parametrize("value", ["0b_", "0x_", "0o__", "9" * 5000])
+def test_what_is_nearly_a_number_is_named_with_its_line(tmp_path: Path, value: str) -> None:
+    assert refused(tmp_path, f"training:\n  seed: {value}\n").startswith("config.yaml:2: ")
 
 
 def test_two_wrong_variables_are_both_named() -> None:

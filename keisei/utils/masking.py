@@ -7,16 +7,35 @@ import os
 import re
 from collections.abc import Mapping
 
-_SECRET = re.compile(r"(^|_)(KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?)(_|$)", re.IGNORECASE)
+_SECRET = re.compile(
+    r"(^|_)(KEY|TOKEN|SECRET|CREDENTIALS?)(_|$)|PASSWORD|PASSWD|APIKEY|(^|_)PAT$", re.IGNORECASE
+)
+# An address with a password in it, as DATABASE_URL or a proxy may have.
+_ADDRESS = re.compile(r"\w://[^/\s@]*:([^/\s@]+)@")
 # Shorter values are words that stand in a text for other reasons.
 _LEAST_LENGTH = 8
 MASK = "***"
 
 
+def named_secrets(environment: Mapping[str, str]) -> dict[str, str]:
+    """What is secret in the environment, longest first, each with the variable that holds it.
+
+    That are the values of variables whose names say so and, of any variable, an address that holds
+    a password, and that password.
+    """
+    found: dict[str, str] = {}
+    for name, value in environment.items():
+        if _SECRET.search(name):
+            found[value] = name
+        for address in _ADDRESS.finditer(value):
+            found[value] = found[address[1]] = name
+    long = [value for value in found if len(value) >= _LEAST_LENGTH]
+    return {value: found[value] for value in sorted(long, key=len, reverse=True)}
+
+
 def secrets_of(environment: Mapping[str, str]) -> list[str]:
-    """The values of variables whose names say that they are secret, longest first."""
-    found = {value for name, value in environment.items() if _SECRET.search(name)}
-    return sorted((value for value in found if len(value) >= _LEAST_LENGTH), key=len, reverse=True)
+    """The values of ``named_secrets``."""
+    return list(named_secrets(environment))
 
 
 def mask_secrets(text: str) -> str:

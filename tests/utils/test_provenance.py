@@ -114,8 +114,17 @@ def test_secrets_are_known_by_the_names_of_their_variables() -> None:
         "KEYBOARD": "a keyboard's name",
         "SHORT_KEY": "1",
         "PATH": "/usr/bin:/bin",
+        "PATTERN": "a pattern's value",
+        "OPENAIAPIKEY": "a" * 19,
+        "PGPASSWORD": "g" * 18,
+        "GITHUB_PAT": "h" * 17,
+        "DATABASE_URL": "db://me:" + "d" * 14 + "@host/base",
+        "WEB_URL": "https://example.org:8080/a@b",
     }
-    assert secrets_of(environment) == ["k" * 20, "p" * 12, "t" * 9]
+    assert secrets_of(environment) == [
+        environment["DATABASE_URL"],
+        *("k" * 20, "a" * 19, "g" * 18, "h" * 17, "d" * 14, "p" * 12, "t" * 9),
+    ]
 
 
 def test_git_says_commit_and_whether_files_were_changed(checkout: Path) -> None:
