@@ -38,7 +38,7 @@ class ShogiAECEnv(AECEnv):
     An observation has ``observation``, float32 [121, 9, 9], the planes of the agent's own view
     (see ``keisei.ops.planes``), and ``action_mask``, int8 [2187], all zero unless it is the agent's
     turn. Rewards come with the end: 1 and -1, or 0 and 0. The move limit truncates. An action that
-    is not legal raises ValueError.
+    is not legal raises ValueError, whatever comes before ``reset`` RuntimeError.
 
     ``reset(options={"sfen": ...})`` begins from another position. There is no chance in shogi:
     ``seed`` is taken and changes nothing.
@@ -96,6 +96,7 @@ class ShogiAECEnv(AECEnv):
 
     def step(self, action: int | None) -> None:
         """Plays a label of the agent whose turn it is; None once its game is over."""
+        self._check_begun("step")
         agent = self.agent_selection
         if self.terminations[agent] or self.truncations[agent]:
             self._was_dead_step(action)
@@ -111,6 +112,15 @@ class ShogiAECEnv(AECEnv):
         self.agent_selection = self.possible_agents[self._position.turn]
         self._accumulate_rewards()
 
+    def last(self, observe: bool = True) -> Any:
+        """Observation, reward, termination, truncation and info of the agent whose turn it is."""
+        self._check_begun("last")
+        return super().last(observe)
+
+    def _check_begun(self, what: str) -> None:
+        if not hasattr(self, "_position"):
+            raise RuntimeError(f"{what}: expected reset() first, got none")
+
     def _end(self, outcome: Outcome) -> None:
         limit = outcome.ending == "move_limit"
         for colour, agent in enumerate(self.possible_agents):
@@ -122,6 +132,7 @@ class ShogiAECEnv(AECEnv):
 
     def observe(self, agent: str) -> Observation:
         """What an agent sees, in its own view, whoever's turn it is."""
+        self._check_begun("observe")
         position = self._position
         mask = np.zeros(ops.LABELS, dtype=np.int8)
         if agent == self.possible_agents[position.turn]:
@@ -132,6 +143,7 @@ class ShogiAECEnv(AECEnv):
 
     def render(self) -> str | None:
         """The board as text, with render mode ``ansi``."""
+        self._check_begun("render")
         return str(self._position) if self.render_mode == "ansi" else None
 
     def close(self) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -97,3 +100,17 @@ def test_what_does_not_fit_is_said() -> None:
     wrapped.step(0)
     assert wrapped.terminations == {"player_0": True, "player_1": True}
     assert wrapped.rewards["player_0"] == -1, "the wrapped form makes an illegal move a loss"
+
+
+@pytest.mark.parametrize(
+    ("what", "call"),
+    [
+        ("step", lambda env: env.step(0)),
+        ("last", lambda env: env.last()),
+        ("observe", lambda env: env.observe("player_0")),
+        ("render", lambda env: env.render()),
+    ],
+)
+def test_before_a_reset_it_says_what_is_missing(what: str, call: Callable[[Any], Any]) -> None:
+    with pytest.raises(RuntimeError, match=rf"{what}: expected reset\(\) first"):
+        call(ShogiAECEnv(render_mode="ansi"))
