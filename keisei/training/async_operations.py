@@ -82,12 +82,16 @@ class AsyncOperations(Callback):
     name = "async operations"
     every_rank = True  # each knows whether its own rank trains
     draws = False
+    # Only what is to end the run anyway comes through it; it is never disabled, or some would wait
+    # for ever.
+    essential = True
 
     def __init__(self, operations: Operations) -> None:
         self._operations = operations
         self._executor = ThreadPoolExecutor(2, thread_name_prefix="async-operation")
         self._lock = threading.RLock()  # held while the run's state is read, or who may changes
         self._training = False
+        self._unwanted = False  # whether the training that was asked for last was cancelled
         self._saves: list[_Request[Path]] = []
         self._writing: list[tuple[_Request[Path], Path]] = []
         self._evaluations: list[_Request[EvaluationResult]] = []
@@ -98,11 +102,13 @@ class AsyncOperations(Callback):
 
         Cancelling it asks the run to end, waits until it is saved, and raises CancelledError.
         """
+        self._unwanted = False
         future = self._executor.submit(self._operations.train)
         try:
             return await asyncio.shield(asyncio.wrap_future(future))
         except asyncio.CancelledError:
-            if not future.cancel():
+            if not (future.cancel() or future.done()):
+                self._unwanted = True  # before it has begun there is nothing to stop
                 self._operations.stop()
                 await asyncio.wait([asyncio.wrap_future(future)])
             raise
@@ -154,11 +160,13 @@ class AsyncOperations(Callback):
         with self._lock:
             self._training = True
             self._evaluated = []
+        if self._unwanted:
+            self._operations.stop()
 
     def on_update_end(self, snapshot: Snapshot) -> None:
         """A safe point."""
         with self._lock:
-            self._take_up(wait=False)
+            self._take_up_safely(wait=False)
             evaluated, self._evaluated = self._evaluated, []
         self._tell(snapshot, evaluated)
 
@@ -166,16 +174,37 @@ class AsyncOperations(Callback):
         """The last safe point, unless training failed in an iteration: then what waits fails."""
         with self._lock:
             self._training = False
-            self._take_up(wait=True)
+            self._take_up_safely(wait=True)
             evaluated, self._evaluated = self._evaluated, []
         self._tell(snapshot, evaluated)
+
+    def end_of_run(self) -> None:
+        """Answers what still waits, in case that the run ended without a word."""
+        with self._lock:
+            self._training = False
+            self._take_up_safely(wait=True)
+            self._fail_all(RuntimeError("the run ended before this was done"))
 
     def _directly(self, queue: list[Any], request: _Request[Any]) -> None:
         """In a thread of the executor: no need to wait for the training thread, unless it began."""
         with self._lock:
             queue.append(request)
             if not self._training:
-                self._take_up(wait=True)
+                self._take_up_safely(wait=True)
+
+    def _take_up_safely(self, *, wait: bool) -> None:
+        try:
+            self._take_up(wait=wait)
+        except Exception as error:
+            self._fail_all(error)
+
+    def _fail_all(self, error: Exception) -> None:
+        """Gives an error to all whose request is not answered, nor worked on in another thread."""
+        waiting: list[_Request[Any]] = [*self._saves, *self._evaluations]
+        for request in (*waiting, *(one for one, _ in self._writing)):
+            if not request.future.done():
+                request.fail("what was asked for", error)
+        self._saves, self._evaluations, self._writing = [], [], []
 
     def _take_up(self, *, wait: bool) -> None:
         for save in self._saves:
@@ -240,10 +269,10 @@ class AsyncOperations(Callback):
 
     def _tell(self, snapshot: Snapshot, evaluated: list[EvaluationResult]) -> None:
         for result in evaluated:
-            try:
+            try:  # who asked has the result already, and other requests must not go down with it
                 self._operations.record(result.step, result)
-            except Exception:  # a request that waits must not go down with it
+                told = snapshot.of(Event.EVALUATION, result=result)
+            except Exception:
                 _log.exception("the evaluation after %s plies is not recorded", result.step)
-            self._operations.announce(
-                Event.EVALUATION, snapshot.of(Event.EVALUATION, result=result)
-            )
+            else:
+                self._operations.announce(Event.EVALUATION, told)

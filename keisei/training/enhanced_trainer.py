@@ -17,7 +17,7 @@ from keisei.training.checkpoint import checkpoint_name
 from keisei.training.distributed import join
 from keisei.training.plugin_manager import ManagerCallback, Plugin, PluginManager, build_manager
 from keisei.training.resume import ResumePoint
-from keisei.training.trainer import Trainer
+from keisei.training.trainer import Trainer, note_evaluation
 from keisei.utils.files import remove_empty_folders
 from keisei.utils.plugins import PluginError
 
@@ -110,10 +110,12 @@ class EnhancedTrainer(Trainer):
         for name, manager_class in classes.items():
             self.register_custom_manager(name, manager_class)
 
-    def run_training_loop(self) -> bool:
-        """See ``Trainer.run_training_loop``."""
+    def _train(self) -> bool:
         self._begun = True
-        return super().run_training_loop()
+        try:
+            return super()._train()
+        finally:
+            self.async_operations.end_of_run()
 
     def _refuse_while_training(self, what: str) -> None:
         if self.training_loop_manager.is_running:
@@ -153,22 +155,19 @@ class EnhancedTrainer(Trainer):
             raise_failure=models.raise_failure,
             step=lambda: metrics.state.step,
             prepare_evaluation=self._prepare_evaluation,
-            record=self._record_evaluation,
+            record=functools.partial(note_evaluation, models, self.session_manager.log_both),
             announce=self.callback_manager.fire,
         )
 
     def _train_in_thread(self) -> bool:
         if self.device.type == "cuda":  # the current device is a thread's own
             torch.cuda.set_device(self.device)
-        try:
-            return self.run_training_loop()
-        finally:
-            self.callback_manager.stop_reason = None
+        return self.run_training_loop()
 
     def _request_stop(self, reason: str) -> None:
         self.callback_manager.stop_reason = reason
-        if self._stop is not None:
-            self._stop.request()
+        if self._stop.request is not None:
+            self._stop.request.request()
 
     def _prepare_evaluation(self, step: int) -> Evaluation:
         if not self.ranks.is_main:

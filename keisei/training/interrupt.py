@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from types import FrameType, TracebackType
 from typing import Any, Self
 
@@ -134,6 +135,18 @@ class StopRequest:
             self._listener.join()
             ours.close()
             self._pipe = None
+
+
+@dataclass
+class CurrentStop:
+    """The request that may end the run that trains now; none while none does."""
+
+    request: StopRequest | None = None
+
+    def check(self) -> Callable[[], bool]:
+        """What tells, from now on, whether the run that trains now was asked to end."""
+        request = self.request
+        return lambda: request is not None and request.requested
 
 
 def _quit() -> None:

@@ -99,12 +99,17 @@ class ModelManager:
         ``rejected`` are checkpoints of that folder that cannot be used: the damaged ones are
         renamed, so that none of them is taken for the newest.
         """
-        self._capture, self._directory = capture, directory
+        self._directory = directory
+        self.capture_with(capture)
         if self._ranks.is_main and directory.is_dir():
             recover(directory)
             for one in rejected:
                 if one.damaged and one.directory.parent.resolve() == directory.resolve():
                     set_aside(one.directory)
+
+    def capture_with(self, capture: Callable[[], Snapshot]) -> None:
+        """Says how the run is taken from now on."""
+        self._capture = capture
 
     def save_checkpoint(
         self, agent: PPOAgent | None = None, timestep: int | None = None, wait: bool = False
@@ -112,14 +117,12 @@ class ModelManager:
         """Saves the run as it stands; returns the checkpoint's folder.
 
         Only the copy to the host is made here, unless ``wait``: see ``CheckpointWriter``. ``agent``
-        and ``timestep`` need not be given; they must be the run's own. Raises CheckpointWriteError
-        if this or an earlier write failed.
+        and ``timestep`` need not be given; they must be the run's own, or ValueError is raised.
+        Raises CheckpointWriteError if this or an earlier write failed.
         """
         snapshot = self.capture()
-        if agent is not None:
-            for name, tensor in agent.network_tensors().items():
-                if tensor.data_ptr() != snapshot.network[name].data_ptr():
-                    raise ValueError("agent: expected the run's own, got another")
+        if agent is not None and not _has_weights(agent, snapshot.network):
+            raise ValueError(f"agent: expected the run's own, got another: {agent!r}")
         if timestep is not None and timestep != snapshot.step:
             raise ValueError(f"timestep: expected {snapshot.step}, the run's own, got {timestep}")
         return self.save_snapshot(snapshot, wait=wait)
@@ -185,3 +188,11 @@ class ModelManager:
             prune(self.directory, newest=logging.keep_checkpoints, best=logging.keep_best)
         except OSError as error:
             self._logger.error("an old checkpoint stays: %s", error)
+
+
+def _has_weights(agent: Any, network: Mapping[str, torch.Tensor]) -> bool:
+    """Whether these very tensors are the ones that an agent would save."""
+    tensors = agent.network_tensors() if isinstance(agent, PPOAgent) else {}
+    return {name: tensor.data_ptr() for name, tensor in tensors.items()} == {
+        name: tensor.data_ptr() for name, tensor in network.items()
+    }

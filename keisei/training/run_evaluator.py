@@ -31,7 +31,8 @@ class RunEvaluator:
         model: The network that is trained; it is copied, never run.
         weights: Its weights as a checkpoint would hold them.
         log_file: The run's evaluation log.
-        cancelled: Whether the run is to end, asked before each ply.
+        stopping: Called as an evaluation begins; what it returns tells, before each ply, whether
+            the run that trained then is to end.
 
     Raises:
         PluginError: An opponent cannot be built.
@@ -43,13 +44,13 @@ class RunEvaluator:
         model: ActorCriticProtocol,
         weights: Callable[[], Mapping[str, Tensor]],
         log_file: Path,
-        cancelled: Callable[[], bool],
+        stopping: Callable[[], Callable[[], bool]],
     ) -> None:
         self._config = config
         self._model = model
         self._weights = weights
         self._log_file = log_file
-        self._cancelled = cancelled
+        self._stopping = stopping
         self._names = (RANDOM, *config.plugins.opponents)
         self._others: dict[str, Callable[[], Opponent]] = {}
         make_opponents(self._names)
@@ -62,7 +63,7 @@ class RunEvaluator:
 
     def evaluate(self, step: int) -> EvaluationResult:
         """Evaluates here and now; ``step`` is what the result is filed under."""
-        return self._run(self.network_now(), step, self._cancelled, in_background=False)
+        return self._run(self.network_now(), step, self._stopping(), in_background=False)
 
     def prepare(self, step: int) -> Callable[[Callable[[], bool]], EvaluationResult]:
         """Copies the network as it is now; the evaluation itself may then run in another thread.
@@ -70,7 +71,7 @@ class RunEvaluator:
         What is returned takes a function that says whether to give up. On CUDA it works on a stream
         of its own, behind the copy.
         """
-        network = self.network_now()
+        network, stopping = self.network_now(), self._stopping()
         device = torch.device(self._config.training.device)
         copied = None
         if device.type == "cuda":
@@ -79,7 +80,7 @@ class RunEvaluator:
 
         def run(cancelled: Callable[[], bool]) -> EvaluationResult:
             def stop() -> bool:
-                return cancelled() or self._cancelled()
+                return cancelled() or stopping()
 
             if copied is None:
                 return self._run(network, step, stop, in_background=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import torch
 from torch import Tensor
 
@@ -34,6 +36,20 @@ def capture_run(
         step=progress.step,
         state=TrainingState(tensors=tensors, values=progress.to_json()),
     )
+
+
+class HasProgress(Protocol):
+    """What keeps the progress of a run."""
+
+    @property
+    def state(self) -> TrainState: ...  # noqa: D102
+
+
+def capture_now(
+    agent: PPOAgent, env: ShogiVectorEnv, shuffle: torch.Generator, keeper: HasProgress
+) -> Snapshot:
+    """See ``capture_run``: with the progress of this moment."""
+    return capture_run(agent, env, shuffle, keeper.state)
 
 
 def restore_run(

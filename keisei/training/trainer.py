@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import functools
 import logging
+import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
@@ -29,12 +30,13 @@ from keisei.training.checkpoint import Snapshot, hold
 from keisei.training.checkpoint_writer import CheckpointWriteError
 from keisei.training.closing import do_all
 from keisei.training.compatibility_mixin import CompatibilityMixin
+from keisei.training.component_timing import ComponentTimes
 from keisei.training.data_structures import TrainerState
 from keisei.training.display_manager import DisplayManager
 from keisei.training.distributed import fit_shuffle_blocks, join
 from keisei.training.env_manager import EnvManager
 from keisei.training.episode_state import EpisodeState
-from keisei.training.interrupt import StopRequest
+from keisei.training.interrupt import CurrentStop, StopRequest
 from keisei.training.message_panel import MessagePanel
 from keisei.training.metrics_manager import MetricsManager
 from keisei.training.model_manager import ModelManager
@@ -50,7 +52,7 @@ from keisei.training.resume import (
 )
 from keisei.training.run_callbacks import add_run_callbacks
 from keisei.training.run_evaluator import RunEvaluator
-from keisei.training.run_state import capture_run
+from keisei.training.run_state import capture_now
 from keisei.training.session_manager import SessionManager
 from keisei.training.settle import settle
 from keisei.training.setup_manager import SetupManager
@@ -100,8 +102,10 @@ class Trainer(CompatibilityMixin):
         self._launch = find_launch(ranks)
         self._warnings: list[str] = []  # said once there is a log
         self._setup_seconds: dict[str, float] = {}
+        self.times = ComponentTimes()
         begun = time.perf_counter()
-        self._stop: StopRequest | None = None
+        self._stop = CurrentStop()
+        self._training = threading.Lock()  # held while the loop runs
         self._resume_point = resume_point or load_resume_point(
             getattr(args, "resume", None), config, ranks
         )
@@ -127,7 +131,7 @@ class Trainer(CompatibilityMixin):
         self.session_manager.setup_directories()
         point = self._resume_point
         self.model_manager.attach(
-            self._capture,
+            self._capture_parts(),
             directory=self.session_manager.model_dir,
             rejected=point.rejected if point is not None else (),
         )
@@ -221,22 +225,28 @@ class Trainer(CompatibilityMixin):
             write=self.session_manager.write_metrics,
             after_update=self.model_manager.raise_failure,
             # Ranks give up together or not at all: there every iteration is finished.
-            hold=None if self.ranks.world_size > 1 else self._hold,
-            save_held=self._save_held,
+            hold=None
+            if self.ranks.world_size > 1
+            else functools.partial(_hold, self.model_manager),
+            save_held=functools.partial(_save_held, self.model_manager, self.display_manager),
             ranks=self.ranks,
-            resources=lambda: self.resource_monitor.latest,
+            times=self.times,
+            resources=functools.partial(_latest, self.resource_monitor),
         )
         self._handle_checkpoint_resume()
+        if self._initialized:  # built anew: what is saved is what is there now
+            self.model_manager.capture_with(self._capture_parts())
 
     def _initialize_callbacks(self) -> None:
         """Hangs on the run's events what the configuration and ``--profile`` ask for."""
         config, models = self.resolved_config, self.model_manager
+        during = functools.partial(_during, self.display_manager, self.times)
         self.evaluator = RunEvaluator(
             config,
             self.model,
             self.agent.network_tensors,
             Path(self.eval_log_file_path),
-            lambda: self._stop is not None and self._stop.requested,
+            self._stop.check,
         )
         self.execute_full_evaluation_run: Callable[[int], EvaluationResult] = (
             self.evaluator.evaluate
@@ -244,34 +254,17 @@ class Trainer(CompatibilityMixin):
         add_run_callbacks(
             self.callback_manager,
             config,
-            save=self._while("saving", models.save_checkpoint),
+            save=during("saving", "checkpoint", models.save_checkpoint),
             saved_step=lambda: models.saved_step,
             published=lambda: models.published,
-            evaluate=self._while("evaluating", self.evaluator.evaluate),
-            record=self._record_evaluation,
+            evaluate=during("evaluating", "evaluation", self.evaluator.evaluate),
+            record=functools.partial(note_evaluation, models, self.session_manager.log_both),
             forget_after=self.evaluator.forget_after,
         )
         profile = getattr(self.args, "profile", None)
         if profile is not None:
             profiler = Profiler(self.device, profile, self.training_loop_manager.warm_up)
             self.callback_manager.add(profiler, order=50)
-
-    def _while(self, phase: str, work: Callable[P, T]) -> Callable[P, T]:
-        def shown(*args: P.args, **kwargs: P.kwargs) -> T:
-            self.display_manager.phase(phase)
-            return work(*args, **kwargs)
-
-        return shown
-
-    def _record_evaluation(self, step: int, result: EvaluationResult) -> None:
-        self.model_manager.record_evaluation(step, result.win_rate, result.to_json())
-        self.session_manager.log_both(
-            f"evaluation after {step:,} plies: {100 * result.win_rate:.1f}% of "
-            f"{result.games:,} games won",
-            wandb_data={
-                f"evaluation.{one.opponent}.win_rate": one.result.win_rate for one in result.results
-            },
-        )
 
     def _note_launch(self, *, complete: bool) -> None:
         """So that torchrun, if it starts the ranks anew, goes on with this run."""
@@ -284,18 +277,10 @@ class Trainer(CompatibilityMixin):
             prepare = functools.partial(torch.cuda.set_device, self.device)
         return set_up_together(parts, prepare, self._setup_seconds)
 
-    def _capture(self) -> Snapshot:
-        return capture_run(
-            self.agent, self.game, self.step_manager.shuffle, self.metrics_manager.state
+    def _capture_parts(self) -> Callable[[], Snapshot]:
+        return functools.partial(
+            capture_now, self.agent, self.game, self.step_manager.shuffle, self.metrics_manager
         )
-
-    def _hold(self) -> Snapshot:
-        return hold(self.model_manager.capture())
-
-    def _save_held(self, held: Snapshot) -> None:
-        if self.model_manager.saved_step != held.step:
-            self.display_manager.phase("saving")
-            self.model_manager.save_snapshot(held, wait=True)
 
     @property
     def is_train_wandb_active(self) -> bool:
@@ -320,13 +305,23 @@ class Trainer(CompatibilityMixin):
 
         SIGINT and SIGTERM let the iteration end and be saved; a second one raises
         KeyboardInterrupt at once. Any other failure is logged and raised. In each case the run is
-        finalized. Returns whether it is complete.
+        finalized. Returns whether it is complete. RuntimeError if it trains already.
         """
+        if not self._training.acquire(blocking=False):
+            raise RuntimeError("run_training_loop: expected one at a time, this run trains already")
+        try:
+            self.callback_manager.stop_reason = None
+            return self._train()
+        finally:
+            self._stop.request = None
+            self._training.release()
+
+    def _train(self) -> bool:
         log_both = self.session_manager.log_both
         failure: BaseException | None = None
         self.session_manager.setup_directories()
         with StopRequest(exit_at_once=self._exit_at_once) as stop, self.logger:
-            self._stop = stop
+            self._stop.request = stop
             try:
                 self.session_manager.start(self.metrics_manager.state)
                 self.session_manager.log_session_start()
@@ -476,3 +471,47 @@ class Trainer(CompatibilityMixin):
             warn=self._warnings.append,
         )
         return self.resumed_from_checkpoint
+
+
+# What the managers are handed: over the parts it needs, never over the trainer.
+
+
+def _hold(models: ModelManager) -> Snapshot:
+    return hold(models.capture())
+
+
+def _save_held(models: ModelManager, display: DisplayManager, held: Snapshot) -> None:
+    if models.saved_step != held.step:
+        display.phase("saving")
+        models.save_snapshot(held, wait=True)
+
+
+def _latest(monitor: ResourceMonitor) -> Mapping[str, float]:
+    return monitor.latest
+
+
+def _during(
+    display: DisplayManager, times: ComponentTimes, phase: str, part: str, work: Callable[P, T]
+) -> Callable[P, T]:
+    """The same work, shown as ``phase`` and its time counted for ``part``."""
+
+    def shown(*args: P.args, **kwargs: P.kwargs) -> T:
+        display.phase(phase)
+        with times.measure(part):
+            return work(*args, **kwargs)
+
+    return shown
+
+
+def note_evaluation(
+    models: ModelManager, log_both: LogBoth, step: int, result: EvaluationResult
+) -> None:
+    """Keeps the result of an evaluation with the checkpoints, and says it."""
+    models.record_evaluation(step, result.win_rate, result.to_json())
+    log_both(
+        f"evaluation after {step:,} plies: {100 * result.win_rate:.1f}% of "
+        f"{result.games:,} games won",
+        wandb_data={
+            f"evaluation.{one.opponent}.win_rate": one.result.win_rate for one in result.results
+        },
+    )

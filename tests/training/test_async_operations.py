@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import logging
 import threading
 from collections.abc import Awaitable, Callable, Iterator
@@ -277,7 +278,130 @@ def test_cancelling_the_training_saves_it(tmp_path: Path) -> None:
     assert trainer.state.iteration == 2
     last = list_checkpoints(Path(trainer.model_dir))[-1]
     assert load_model(last).manifest["step"] == trainer.state.step
-    assert trainer.callback_manager.stop_reason is None
+    # What stopped one training stops nothing that comes after it.
+    (old,) = [c for c in trainer.callback_manager.callbacks if isinstance(c, Gate)]
+    trainer.callback_manager.remove(old)
+    again = Gate(3)
+    trainer.callback_manager.add(again)
+
+    async def further() -> None:
+        operations = trainer.async_operations
+        assert (await operations.evaluate()).step == trainer.state.step
+        assert trainer.execute_full_evaluation_run(trainer.state.step).games
+        training = asyncio.create_task(operations.train())
+        await happens(again.reached)
+        training.cancel()
+        await asyncio.sleep(0)
+        again.open.set()
+        with pytest.raises(asyncio.CancelledError):
+            await training
+
+    run(further)
+    assert trainer.state.iteration == 3
+
+
+def test_training_that_is_cancelled_before_it_begins_ends_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = enhanced(tmp_path, 10**6)
+    begins, may_begin = threading.Event(), threading.Event()
+    real = trainer.run_training_loop
+
+    def waits_first() -> bool:
+        begins.set()
+        assert may_begin.wait(PATIENCE)
+        return real()
+
+    monkeypatch.setattr(trainer, "run_training_loop", waits_first)
+
+    async def main() -> None:
+        training = asyncio.create_task(trainer.async_operations.train())
+        await happens(begins)
+        training.cancel()
+        await asyncio.sleep(0)
+        may_begin.set()
+        with pytest.raises(asyncio.CancelledError):
+            await training
+
+    run(main)
+    assert trainer.state.iteration == 0
+
+
+def test_a_second_training_is_refused_and_the_first_goes_on(tmp_path: Path) -> None:
+    trainer, gate = enhanced(tmp_path), Gate(2)
+    trainer.callback_manager.add(gate)
+
+    async def main() -> None:
+        operations = trainer.async_operations
+        training = asyncio.create_task(operations.train())
+        await happens(gate.reached)
+        with pytest.raises(RuntimeError, match="this run trains already"):
+            await operations.train()
+        saving = asyncio.create_task(operations.save_checkpoint())
+        await asyncio.sleep(0)
+        assert not saving.done(), "a request is still to wait for a safe point"
+        gate.open.set()
+        assert await training and (await saving).is_dir()
+
+    run(main)
+    plain = trainer_of(tiny_config(tmp_path / "plain"))
+    plain.run_training_loop()
+    assert_same_run(trainer, plain)
+
+
+def test_whatever_fails_beside_a_request_the_request_is_answered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Looking after writes fails in each iteration, and telling of what was evaluated too."""
+    trainer, gates = enhanced(tmp_path, 10 * PLIES), [Gate(1), Gate(6)]
+    for gate in gates:
+        trainer.callback_manager.add(gate, order=-1)
+
+    def fail(*_: object) -> None:
+        raise TypeError("out of order")
+
+    operations = trainer.async_operations
+    broken = dataclasses.replace(operations._operations, published=fail, record=fail)
+    monkeypatch.setattr(operations, "_operations", broken)
+
+    async def main() -> None:
+        training = asyncio.create_task(operations.train())
+        for gate in gates:  # the second comes after more failures than a callback may have
+            await happens(gate.reached)
+            saving = asyncio.create_task(operations.save_checkpoint())
+            await asyncio.sleep(0)
+            gate.open.set()
+            with pytest.raises(TypeError, match="out of order"):
+                await saving
+        assert await training
+        assert trainer.callback_manager.disabled == ()
+
+    run(main)
+
+
+def test_a_run_that_ends_without_a_word_answers_what_waits(tmp_path: Path) -> None:
+    class Worse(Callback):
+        essential = True
+
+        def on_finish(self, snapshot: Snapshot) -> None:
+            raise OSError("no end")
+
+    trainer, gate = enhanced(tmp_path), Gate(5)
+    trainer.callback_manager.add(gate, order=100)
+    trainer.callback_manager.add(Worse(), order=-1)
+
+    async def main() -> None:
+        training = asyncio.create_task(trainer.async_operations.train())
+        await happens(gate.reached)
+        saving = asyncio.create_task(trainer.async_operations.save_checkpoint())
+        await asyncio.sleep(0)
+        trainer.callback_manager.stop_reason = "the test"
+        gate.open.set()
+        with pytest.raises(OSError, match="no end"):
+            await training
+        assert (await saving).is_dir()
+
+    run(main)
 
 
 class Losing(FirstLegal):

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import ast
+import functools
 import importlib
 import inspect
+import types
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from run_helpers import PLIES, tiny_config, trainer_of
 
+from keisei.config_schema import EvaluationConfig
 from keisei.training import trainer
 from keisei.training.data_structures import COMPONENT_DEPENDENCIES, ComponentDependencies
 
@@ -73,3 +78,56 @@ def test_the_trainer_wires_each_of_them() -> None:
     imported = imports_of("trainer")
     missing = {m for m in SPECIFIED if f"keisei.training.{m}.{class_name(m)}" not in imported}
     assert not missing
+
+
+PARTS = (*sorted(SPECIFIED), "evaluator", "resource_monitor")
+
+
+def reached_from(start: object, path: str) -> Iterator[tuple[str, object]]:
+    """Everything of keisei that hangs on ``start``: attributes, items, closures, ``__self__``."""
+    seen: set[int] = set()
+    waiting = [(path, start)]
+    while waiting:
+        path, found = waiting.pop()
+        if id(found) in seen:
+            continue
+        seen.add(id(found))
+        yield path, found
+        parts: dict[str, object] = {}
+        if isinstance(found, functools.partial):
+            parts = {"func": found.func, **{f"args[{i}]": a for i, a in enumerate(found.args)}}
+            parts |= found.keywords
+        elif isinstance(found, types.MethodType):
+            parts = {"__self__": found.__self__}
+        elif isinstance(found, types.FunctionType):
+            cells = zip(found.__code__.co_freevars, found.__closure__ or (), strict=True)
+            parts = {name: cell.cell_contents for name, cell in cells}
+        elif isinstance(found, dict):
+            parts = {f"[{key!r}]": value for key, value in found.items()}
+        elif isinstance(found, list | tuple):
+            parts = {f"[{i}]": value for i, value in enumerate(found)}
+        elif type(found).__module__.startswith("keisei.training"):
+            parts = dict(getattr(found, "__dict__", {}))
+        waiting += [(f"{path}.{name}", value) for name, value in parts.items()]
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> trainer.Trainer:
+    evaluation = EvaluationConfig(interval=PLIES, games=2)
+    return trainer_of(tiny_config(tmp_path_factory.mktemp("built"), evaluation=evaluation))
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_no_part_holds_the_trainer_by_whatever_it_was_handed(
+    built: trainer.Trainer, part: str
+) -> None:
+    for path, found in reached_from(getattr(built, part), part):
+        assert not isinstance(found, trainer.Trainer), f"{path} is the trainer"
+
+
+def test_a_trainer_in_a_closure_would_be_found(built: trainer.Trainer) -> None:
+    def closure() -> object:
+        return built
+
+    for handed in (closure, functools.partial(closure), built.run_training_loop, [{1: closure}]):
+        assert any(found is built for _, found in reached_from(handed, "handed"))

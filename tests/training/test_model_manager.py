@@ -89,8 +89,9 @@ def test_the_step_is_the_runs_own(run: Run) -> None:
 def test_the_learner_is_the_runs_own(tmp_path: Path) -> None:
     ours, theirs = (tiny_trainer(tiny_config(tmp_path / name, 4)) for name in ("a", "b"))
     ours.model_manager.save_checkpoint(agent=ours.agent, timestep=0, wait=True)
-    with pytest.raises(ValueError, match="agent: expected the run's own, got another"):
-        ours.model_manager.save_checkpoint(agent=theirs.agent)
+    for other in (theirs.agent, object()):
+        with pytest.raises(ValueError, match="agent: expected the run's own, got another"):
+            ours.model_manager.save_checkpoint(agent=other)  # type: ignore[arg-type]
 
 
 def test_the_newest_and_the_best_stay(run: Run) -> None:

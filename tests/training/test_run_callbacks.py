@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 import os
 import random
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +25,7 @@ from keisei.core.model_file import list_checkpoints, load_model
 from keisei.export import export_checkpoint
 from keisei.training import Trainer
 from keisei.training.callbacks import Callback, Event, Schedule, Snapshot, StopTraining
+from keisei.training.component_timing import ComponentTimes
 from keisei.utils.plugins import PluginError
 
 
@@ -195,6 +199,80 @@ def test_a_callback_can_end_the_run_which_is_saved(tmp_path: Path) -> None:
     )
     last = list_checkpoints(Path(trainer.model_dir))[-1]
     assert load_model(last).manifest["step"] == trainer.state.step
+
+
+def test_a_run_that_was_stopped_goes_on_when_it_is_asked_to(tmp_path: Path) -> None:
+    class Once(Callback):
+        name = "once"
+        asked = False
+
+        def on_update_end(self, snapshot: Snapshot) -> None:
+            if not self.asked:
+                self.asked = True
+                os.kill(os.getpid(), signal.SIGTERM)
+                raise StopTraining("a rest")
+
+    trainer = trainer_of(tiny_config(tmp_path))
+    trainer.callback_manager.add(Once())
+    assert not trainer.run_training_loop()
+    assert trainer.callback_manager.stop_reason == "once: a rest"
+    assert trainer.execute_full_evaluation_run(trainer.state.step).games
+    assert trainer.run_training_loop()
+    assert trainer.callback_manager.stop_reason is None
+
+
+def test_a_second_loop_at_once_is_refused(tmp_path: Path) -> None:
+    refused: list[str] = []
+
+    class Again(Callback):
+        def on_update_end(self, snapshot: Snapshot) -> None:
+            try:
+                trainer.run_training_loop()
+            except RuntimeError as error:
+                refused.append(str(error))
+
+    trainer = trainer_of(tiny_config(tmp_path))
+    trainer.callback_manager.add(Again())
+    assert trainer.run_training_loop()
+    text = "run_training_loop: expected one at a time, this run trains already"
+    assert refused == [text] * trainer.state.iteration
+
+
+@pytest.mark.parametrize("error", [SystemExit(3), asyncio.CancelledError(), GeneratorExit()])
+def test_a_callback_that_quits_does_not_end_the_run(tmp_path: Path, error: BaseException) -> None:
+    class Quits(Callback):
+        def on_update_end(self, snapshot: Snapshot) -> None:
+            raise error
+
+    trainer = trainer_of(tiny_config(tmp_path))
+    trainer.callback_manager.add(Quits())
+    assert trainer.run_training_loop()
+
+
+def test_evaluations_and_checkpoints_have_times_of_their_own(tmp_path: Path) -> None:
+    settings = tiny_config(tmp_path, evaluation=EvaluationConfig(interval=PLIES, games=2))
+    trainer = trainer_of(settings)
+    outer = ComponentTimes.measure
+    inside: list[list[str]] = []
+    stack: list[str] = []
+
+    @contextlib.contextmanager
+    def watched(self: ComponentTimes, part: str) -> Iterator[None]:
+        stack.append(part)
+        inside.append([*stack])
+        try:
+            with outer(self, part):
+                yield
+        finally:
+            stack.pop()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ComponentTimes, "measure", watched)
+        trainer.run_training_loop()
+    assert ["callbacks", "evaluation"] in inside and ["callbacks", "checkpoint"] in inside
+    last = json.loads((tmp_path / "run/metrics.jsonl").read_text().splitlines()[-1])
+    assert last["time.evaluation_seconds"] > 0 and last["time.checkpoint_seconds"] > 0
+    assert "time.callbacks_seconds" in last
 
 
 def test_a_failure_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

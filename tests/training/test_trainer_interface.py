@@ -164,6 +164,9 @@ def test_initializing_components_anew_begins_anew(tmp_path: Path) -> None:
     trainer._initialize_components()
     assert trainer.model is not old
     assert trainer.callback_manager.callbacks == callbacks, "expected none to be hung twice"
+    weights = dict(trainer.agent.network_tensors())
+    for name, tensor in trainer.model_manager.capture().network.items():
+        assert tensor.data_ptr() == weights[name].data_ptr(), f"{name}: expected what is there now"
     for name, tensor in trainer.model.state_dict().items():
         assert torch.equal(tensor, before[name]), f"{name}: expected the weights of the seed"
 
