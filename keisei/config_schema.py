@@ -48,6 +48,7 @@ __all__ = [
     "config_from_dict",
     "differences",
     "load_config",
+    "located",
     "resolve",
     "sections",
 ]
@@ -57,10 +58,16 @@ NETWORKS = "keisei.networks"
 
 Auto = Literal["auto"]
 AutoOrFit = Literal["auto", "fit"]
-PositiveInt = Annotated[int, Field(gt=0)]
+# Upper bounds are far above what any run has, and below what the program's counters hold.
+Plies = Annotated[int, Field(gt=0, le=10**18)]
+Games = Annotated[int, Field(gt=0, le=10**7)]
+Rows = Annotated[int, Field(gt=0, le=10**9)]
+Count = Annotated[int, Field(gt=0, le=10**6)]
+Seconds = Annotated[float, Field(gt=0.0, le=1e9, allow_inf_nan=False)]
+Gigabytes = Annotated[float, Field(gt=0.0, le=1e9, allow_inf_nan=False)]
 PositiveFloat = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
 NonNegativeFloat = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
-NonNegativeInt = Annotated[int, Field(ge=0)]
+CountOrZero = Annotated[int, Field(ge=0, le=10**6)]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 PlainValue = bool | int | Annotated[float, Field(allow_inf_nan=False)] | str | None
 
@@ -103,20 +110,20 @@ class _Section(BaseModel):
 class TrainingConfig(_Section):
     """How the network learns (PPO)."""
 
-    total_timesteps: PositiveInt | Auto = "auto"
+    total_timesteps: Plies | Auto = "auto"
     """plies to play in all; training stops after the iteration that reaches it"""
     learning_rate: PositiveFloat = 1e-3
     """AdamW step size; where it is scheduled, the highest"""
     lr_schedule: Literal["constant", "linear", "cosine"] = "constant"
     """linear and cosine: falls to zero at total_timesteps, in a line or in half a cosine"""
-    lr_warmup: NonNegativeInt = 0
+    lr_warmup: Annotated[int, Field(ge=0, le=10**18)] = 0
     """plies over which the learning rate first rises, from zero in a line"""
-    rollout_length: PositiveInt | Auto = "auto"
+    rollout_length: Count | Auto = "auto"
     """plies per game between two updates"""
-    batch_size: PositiveInt | AutoOrFit = "auto"
+    batch_size: Rows | AutoOrFit = "auto"
     """positions per gradient step, over all ranks; fit: what the device's memory and speed suit,
     measured at the start"""
-    ppo_epochs: PositiveInt = 2
+    ppo_epochs: Count = 2
     """passes over each rollout"""
     gamma: Fraction = 1.0
     """discount per ply"""
@@ -149,9 +156,9 @@ class TrainingConfig(_Section):
     """evaluate and export the averaged weights (they are a checkpoint's model.ckpt)"""
     mirror: bool = False
     """mirror each row of a minibatch left-right with probability 1/2"""
-    max_skipped_updates: PositiveInt = 10
+    max_skipped_updates: Count = 10
     """gradient steps skipped in a row, for a number that is not finite, that end the run"""
-    shuffle_blocks: PositiveInt | Auto = "auto"
+    shuffle_blocks: Games | Auto = "auto"
     """equal blocks of games that minibatches are shuffled within; a multiple of the ranks; auto:
     one for each rank"""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
@@ -170,10 +177,10 @@ class TrainingConfig(_Section):
 class EnvConfig(_Section):
     """The games that are played at once."""
 
-    num_games: PositiveInt | AutoOrFit = "auto"
+    num_games: Games | AutoOrFit = "auto"
     """games side by side, over all ranks; fit: what the device's memory and speed suit, measured
     at the start"""
-    max_plies: PositiveInt = 512
+    max_plies: Annotated[int, Field(gt=0, le=65535)] = 512
     """move limit; a game that reaches it is undecided (truncated)"""
     start_positions: FilePath | None = None
     """file of SFENs, one a line, that games start from in turn; none: the usual start"""
@@ -184,11 +191,11 @@ class ModelConfig(_Section):
 
     type: PluginName = "resnet"
     """kind of network: resnet, an entry point of the group keisei.networks, or module:Class"""
-    tower_depth: PositiveInt | Auto = "auto"
+    tower_depth: Annotated[int, Field(gt=0, le=1000)] | Auto = "auto"
     """residual blocks"""
-    tower_width: PositiveInt | Auto = "auto"
+    tower_width: Annotated[int, Field(gt=0, le=10_000)] | Auto = "auto"
     """channels"""
-    se_ratio: Annotated[int, Field(ge=0)] = 4
+    se_ratio: Annotated[int, Field(ge=0, le=10_000)] = 4
     """squeeze-and-excitation's reduction; 0: without"""
     options: dict[str, PlainValue] = {}
     """what a plugin's network is built with; resnet takes none"""
@@ -207,9 +214,9 @@ class ModelConfig(_Section):
 class EvaluationConfig(_Section):
     """Matches that are played while training goes on."""
 
-    interval: PositiveInt | None = None
+    interval: Plies | None = None
     """plies between two evaluations; none: none"""
-    games: PositiveInt = 100
+    games: Count = 100
     """games of an evaluation"""
 
 
@@ -222,11 +229,11 @@ class LoggingConfig(_Section):
     """Weights & Biases project"""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """least level that is shown and logged"""
-    checkpoint_interval: PositiveInt | Auto = "auto"
+    checkpoint_interval: Plies | Auto = "auto"
     """plies between two checkpoints"""
-    keep_checkpoints: Annotated[int, Field(ge=0)] = 5
+    keep_checkpoints: CountOrZero = 5
     """newest checkpoints that stay; 0: all"""
-    keep_best: NonNegativeInt = 1
+    keep_best: CountOrZero = 1
     """checkpoints that stay for being the best by evaluation"""
     run_root: FilePath = "runs"
     """folder of all runs"""
@@ -237,16 +244,16 @@ class LoggingConfig(_Section):
 class ResourcesConfig(_Section):
     """What a run may take of the machine."""
 
-    threads: PositiveInt | Auto = "auto"
+    threads: Annotated[int, Field(gt=0, le=10_000)] | Auto = "auto"
     """processor threads of a rank; auto: OMP_NUM_THREADS, else its share of the machine's"""
-    memory_limit_gb: PositiveFloat | None = None
+    memory_limit_gb: Gigabytes | None = None
     """main memory a rank may hold, in 10^9 bytes; the run is saved and ends when it passes that;
     none: no limit"""
     gpu_memory_fraction: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
     """share of a GPU's memory that a rank may take"""
-    disk_reserve_gb: NonNegativeFloat = 1.0
+    disk_reserve_gb: Annotated[float, Field(ge=0.0, le=1e9, allow_inf_nan=False)] = 1.0
     """disk space, in 10^9 bytes, that a checkpoint must leave free"""
-    monitor_interval: PositiveFloat = 10.0
+    monitor_interval: Seconds = 10.0
     """seconds between two looks at memory and utilisation"""
 
 
@@ -255,7 +262,7 @@ class DistributedConfig(_Section):
 
     backend: Literal["auto", "nccl", "gloo"] = "auto"
     """how ranks talk; auto: nccl on CUDA, gloo on a CPU"""
-    timeout_seconds: PositiveFloat = 600.0
+    timeout_seconds: Seconds = 600.0
     """how long a rank waits for the others before it gives up"""
 
 
@@ -313,6 +320,19 @@ def sections() -> dict[str, type[BaseModel]]:
 def _value(config: AppConfig, name: str) -> Any:
     section, _, key = name.partition(".")
     return getattr(getattr(config, section), key)
+
+
+def located(error: ConfigError, places: Mapping[str, str]) -> ConfigError:
+    """The error with the place of each setting that a line of it begins with.
+
+    ``places`` are those that ``load_config`` found: what is judged only when the run starts knows
+    no more than a key.
+    """
+    lines = []
+    for line in str(error).splitlines():
+        key = line.partition(":")[0]
+        lines.append(f"{places[key]}: {line}" if key in places else line)
+    return ConfigError("\n".join(lines))
 
 
 def _validate(stored: Layer, *given: Layer, together: bool = True) -> AppConfig:
@@ -397,6 +417,7 @@ def load_config(
     environment: Mapping[str, str] | None = None,
     options: Layer | None = None,
     base_to_come: bool = False,
+    places: dict[str, str] | None = None,
 ) -> AppConfig:
     """``base`` (or the defaults), a YAML file, the environment, options; later ones win.
 
@@ -404,7 +425,8 @@ def load_config(
     line. A file whose name ends in ``.json`` is taken for a stored configuration, as a run's
     ``config.json``: it gives every key, also those that nothing reads. Raises ConfigError, which
     names the file and line, variable or option, the key, what was expected and what came. With
-    ``base_to_come`` values are not yet judged by one another.
+    ``base_to_come`` values are not yet judged by one another. ``places`` is filled with the
+    place of each key that the file, a variable or an option gives.
     """
     known = sections()
     stored: Layer = {}
@@ -420,6 +442,10 @@ def load_config(
     environment = os.environ if environment is None else environment
     given = (file, read_environment(environment, known), options or {})
     _refuse_secrets(given, environment)
+    if places is not None:
+        for layer in given:
+            for section, keys in layer.items():
+                places |= {f"{section}.{key}": setting.place for key, setting in keys.items()}
     return _validate(stored, *given, together=not base_to_come)
 
 

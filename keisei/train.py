@@ -11,8 +11,8 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +21,7 @@ if __name__ == "__main__":
     _LINE = b"keisei.train: interrupted before anything was saved\n"
     signal.signal(signal.SIGINT, lambda *_: (os.write(2, _LINE), os._exit(130)))
 
-from keisei.config_schema import AppConfig, ConfigError, load_config, sections
+from keisei.config_schema import AppConfig, ConfigError, load_config, located, sections
 from keisei.config_sources import Parser, add_options, read_options
 from keisei.utils.masking import MaskingFormatter
 
@@ -46,6 +46,8 @@ class Arguments:
     config: Path | None = None
     resume: str | None = None
     profile: int | None = None
+    places: Mapping[str, str] = field(default_factory=dict)
+    """where each setting that was given stands, by ``section.key``"""
 
 
 def make_parser() -> Parser:
@@ -81,13 +83,15 @@ def parse_arguments(argv: Sequence[str], base: AppConfig | None = None) -> Argum
         if not (given.profile.isascii() and given.profile.isdecimal() and int(given.profile) > 0):
             raise ConfigError(f"--profile: expected a positive integer, got {given.profile!r}")
         profile = int(given.profile)
+    places: dict[str, str] = {}
     app = load_config(
         given.config,
         base=base,
         options=read_options(given, sections()),
         base_to_come=base is None and given.resume is not None,
+        places=places,
     )
-    return Arguments(app=app, config=given.config, resume=given.resume, profile=profile)
+    return Arguments(app, given.config, given.resume, profile, places)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -148,7 +152,7 @@ def _train(argv: list[str], args: Arguments) -> int:
     try:
         trainer = _prepare(argv, args)
     except ConfigError as error:
-        _log.error("keisei.train: %s", error)
+        _log.error("keisei.train: %s", located(error, args.places))
         return 2
     try:
         signal.signal(signal.SIGINT, signal.default_int_handler)

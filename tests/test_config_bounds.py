@@ -85,8 +85,11 @@ def test_a_number_out_of_bounds_is_refused(section: str, key: str, value: float)
 def test_every_number_has_bounds() -> None:
     for section, key in FIELDS:
         info = sections()[section].model_fields[key]
-        for _, bounds in numbers(info.annotation, tuple(info.metadata)):
+        for kind, bounds in numbers(info.annotation, tuple(info.metadata)):
             assert {"gt", "ge"} & bounds.keys(), f"{section}.{key} has no lower bound"
+            if kind is int:
+                upper = bounds.get("le", bounds.get("lt", 2**64))
+                assert upper < 2**63, f"{section}.{key} has no upper bound"
 
 
 @st.composite
@@ -101,7 +104,8 @@ def configurations(draw: st.DrawFn) -> AppConfig:
             kind, bounds = kinds[0]
             if kind is int:
                 low = int(bounds.get("ge", bounds.get("gt", 0) + 1))
-                value: Any = draw(st.integers(low, int(bounds.get("lt", 2**40)) - 1))
+                high = bounds["le"] if "le" in bounds else bounds["lt"] - 1
+                value: Any = draw(st.integers(low, int(high)))
             else:
                 low_open, high_open = "gt" in bounds, "lt" in bounds
                 value = draw(

@@ -330,3 +330,45 @@ def test_a_folder_that_cannot_be_made_is_one_line(caplog: pytest.LogCaptureFixtu
     assert train.main([*SMALL, "--logging.run-root=/proc/nowhere"]) == 2
     (record,) = caplog.records
     assert "'/proc/nowhere'" in record.getMessage() and record.exc_info is None
+
+
+LATE = {
+    "training: {device: 'cuda:99'}": ("training.device", "expected one of "),
+    "training: {device: cpu, shuffle_blocks: 3}": ("training.shuffle_blocks", "expected a number"),
+    "env: {start_positions: nowhere.sfen}": ("env.start_positions", "nowhere.sfen: cannot be read"),
+    "env: {num_games: 10_000_000, max_plies: 65_535}": ("env.num_games", "expected games that fit"),
+    "model: {tower_width: 10_000, tower_depth: 1_000}": ("model.tower_width", "expected a network"),
+    "plugins: {modules: [no.such.module]}": ("plugins.modules", "no.such.module: cannot be "),
+    "plugins: {callbacks: ['nosuch:Cb']}": ("plugins.callbacks", "plugin 'nosuch:Cb': "),
+    "evaluation: {interval: 9}\nplugins: {opponents: ['nosuch:O']}": (
+        "plugins.opponents",
+        "plugin ",
+    ),
+    "resources: {memory_limit_gb: 0.001}": ("resources.memory_limit_gb", "expected room for"),
+}
+
+
+@pytest.mark.parametrize("text", LATE)
+def test_what_is_judged_when_the_run_starts_names_its_line(
+    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("mine.yaml").write_text(f"# mine\n{text}\n")
+    assert train.main(["--config", "mine.yaml"]) == 2
+    key, expected = LATE[text]
+    (record,) = caplog.records
+    line = 2 + text.count("\n")
+    assert record.getMessage().startswith(f"keisei.train: mine.yaml:{line}: {key}: {expected}")
+    assert not Path("runs").exists()
+
+
+def test_what_is_judged_when_the_run_starts_names_its_variable_or_option(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("KEISEI_ENV__START_POSITIONS", "nowhere.sfen")
+    assert train.main([]) == 2
+    assert "KEISEI_ENV__START_POSITIONS: env.start_positions: nowhere.sfen" in caplog.text
+    caplog.clear()
+    assert train.main(["--env.start-positions", "not-there.sfen"]) == 2
+    assert "--env.start-positions: env.start_positions: not-there.sfen" in caplog.text

@@ -119,12 +119,15 @@ class CallbackManager:
     def add_plugins(self) -> None:
         """Adds those that ``plugins.callbacks`` names; PluginError if one cannot be used."""
         for name in self.config.plugins.callbacks:
-            callback = make_plugin(CALLBACKS, name, Callback)
+            try:
+                callback = make_plugin(CALLBACKS, name, Callback)
+            except PluginError as error:
+                raise PluginError(f"plugins.callbacks: {error}") from error
             callback.name = callback.name or name
             try:
                 self.add(callback)
             except (TypeError, ValueError) as error:
-                raise PluginError(f"plugin {name!r}: {error}") from error
+                raise PluginError(f"plugins.callbacks: plugin {name!r}: {error}") from error
 
     def remove(self, callback: Callback) -> None:
         """Takes a callback out; ValueError if it is not there."""

@@ -53,7 +53,10 @@ class RunEvaluator:
         self._stopping = stopping
         self._names = (RANDOM, *config.plugins.opponents)
         self._others: dict[str, Callable[[], Opponent]] = {}
-        make_opponents(self._names)
+        try:
+            make_opponents(self._names)
+        except PluginError as error:
+            raise PluginError(f"plugins.opponents: {error}") from error
 
     def add_opponent(self, name: str, make: Callable[[], Opponent]) -> None:
         """One more opponent, made anew for each evaluation; PluginError if it is there already."""

@@ -9,7 +9,7 @@ from typing import Protocol
 
 import torch
 
-from keisei.config_schema import AppConfig
+from keisei.config_schema import AppConfig, ConfigError
 from keisei.core.actor_critic_protocol import ActorCriticProtocol
 from keisei.core.experience_buffer import ExperienceBuffer
 from keisei.core.network import build_network
@@ -19,6 +19,7 @@ from keisei.envs import ShogiVectorEnv
 from keisei.envs.policy_output_mapper import PolicyOutputMapper
 from keisei.training.display import format_seconds
 from keisei.training.distributed import state_of_rank
+from keisei.training.resource_limits import is_out_of_memory
 from keisei.training.resume import ResumePoint
 from keisei.training.run_state import restore_run
 from keisei.training.train_state import TrainState
@@ -61,6 +62,21 @@ class SetupManager:
             or isinstance(games, str)
         ):
             raise TypeError("SetupManager: expected a resolved configuration")
+        try:
+            return self._build(training.rollout_length, games, training.shuffle_blocks)
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            because = str(error).splitlines()[0] if str(error) else "no memory"
+            raise ConfigError(
+                "model, env.num_games, training.rollout_length: expected a network and a rollout "
+                f"that fit on {self._device}, got {because}"
+            ) from error
+
+    def _build(
+        self, rollout_length: int, games: int, shuffle_blocks: int
+    ) -> tuple[ActorCriticProtocol, PPOAgent, ExperienceBuffer]:
+        training = self._config.training
         seed_all(training.seed)
         model = build_network(self._config.model)
         model.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -68,11 +84,11 @@ class SetupManager:
             self._ranks.broadcast_(tensor)
         agent = PPOAgent(model, training, self._device, self._ranks)
         buffer = ExperienceBuffer(
-            training.rollout_length,
+            rollout_length,
             games // self._ranks.world_size,
             self._device,
             ranks=self._ranks,
-            shuffle_blocks=training.shuffle_blocks,
+            shuffle_blocks=shuffle_blocks,
         )
         return model, agent, buffer
 

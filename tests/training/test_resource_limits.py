@@ -10,7 +10,13 @@ import torch
 from keisei.config_schema import ConfigError, ResourcesConfig, config_from_dict, resolve
 from keisei.core.experience_buffer import ExperienceBuffer
 from keisei.envs import ShogiVectorEnv
-from keisei.training.resource_limits import available, bytes_of_games, check_disk, check_memory
+from keisei.training.resource_limits import (
+    available,
+    bytes_of_games,
+    check_disk,
+    check_memory,
+    is_out_of_memory,
+)
 
 CPU = torch.device("cpu")
 
@@ -28,11 +34,35 @@ def test_bytes_of_games_are_those_of_the_tensors(games: int, max_plies: int, rol
 
 
 def test_games_that_cannot_fit_are_refused_by_name() -> None:
-    settings = {"env": {"num_games": 2**40}, "training": {"device": "cpu"}}
+    settings = {"env": {"num_games": 10**7, "max_plies": 65535}, "training": {"device": "cpu"}}
     config = resolve(config_from_dict(settings, "test"), device="cpu", compile_network=False)
     with pytest.raises(ConfigError, match=r"env\.num_games: expected games that fit in .* GB"):
         check_memory(config, CPU)
-    check_memory(config, CPU, ranks=2**35)
+    check_memory(config, CPU, ranks=10**6)
+
+
+def test_a_network_that_cannot_fit_is_refused_by_name() -> None:
+    settings = {"model": {"tower_width": 10_000, "tower_depth": 1000}}
+    config = resolve(config_from_dict(settings, "test"), device="cpu", compile_network=False)
+    with pytest.raises(ConfigError, match=r"^model\.tower_width: expected a network that fits in "):
+        check_memory(config, CPU)
+
+
+@pytest.mark.parametrize("bytes_asked", [2**60, 2**63 - 8])
+def test_a_failed_allocation_is_known_from_other_errors(bytes_asked: int) -> None:
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(bytes_asked, dtype=torch.uint8)
+    assert is_out_of_memory(caught.value)
+    assert is_out_of_memory(MemoryError())
+    assert not is_out_of_memory(RuntimeError("shapes differ"))
+
+
+def test_the_limit_that_leaves_no_room_is_named() -> None:
+    settings = {"resources": {"memory_limit_gb": 0.001}, "model": {"type": "m:C"}}
+    config = resolve(config_from_dict(settings, "test"), device="cpu", compile_network=False)
+    expected = r"^resources\.memory_limit_gb: expected room for the 128 games of env\.num_games, .*"
+    with pytest.raises(ConfigError, match=expected + r"got 0\.001, of which 0 GB are left on cpu"):
+        check_memory(config, CPU)
 
 
 def test_a_memory_limit_counts_what_is_held_already() -> None:
