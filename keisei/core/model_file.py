@@ -79,6 +79,8 @@ class Manifest(Record):
     step: NonNegativeInt
     config: dict[str, Any]
     tensors: dict[str, TensorRecord]
+    sha256: str | None = None
+    """of the manifest without it; files of before have none"""
 
 
 @dataclass(frozen=True)
@@ -120,6 +122,12 @@ def _describe(tensor: Tensor) -> dict[str, Any]:
     }
 
 
+def manifest_sum(manifest: Mapping[str, Any]) -> str:
+    """SHA-256 of a manifest, as JSON in the order it has, without its own sum."""
+    rest = {key: value for key, value in manifest.items() if key != "sha256"}
+    return hashlib.sha256(json.dumps(rest).encode()).hexdigest()
+
+
 def plain_tensors(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The tensors as safetensors takes them: on the CPU, contiguous, no two in the same memory."""
     plain, taken = {}, set()
@@ -153,6 +161,7 @@ def save_model(
         "config": config.model_dump(mode="json"),
         "tensors": {name: _describe(tensor) for name, tensor in sorted(tensors.items())},
     }
+    manifest["sha256"] = manifest_sum(manifest)
     with replacing(path) as temporary:
         save_file(tensors, temporary, metadata={_METADATA_KEY: json.dumps(manifest)})
 
@@ -186,15 +195,22 @@ def load_model(path: str | Path) -> LoadedModel:
     expect(path, manifest, "plane_set", PLANE_SET)
     expect(path, manifest, "label_set", LABEL_SET)
     tensors = check(path, manifest, Manifest).tensors
+    if "sha256" in manifest:
+        got = manifest_sum(manifest)
+        if got != manifest["sha256"]:
+            raise CheckpointError(
+                f"{path}: the manifest: sha256: expected {manifest['sha256']}, got {got}; the file "
+                "is damaged"
+            )
     if tensors.keys() != weights.keys():
         odd = sorted(tensors.keys() ^ weights.keys())
         raise CheckpointError(f"{path}: tensors in the manifest and in the file differ: {odd}")
     for name, tensor in weights.items():
-        expected, got = tensors[name].model_dump(), _describe(tensor)
+        expected, described = tensors[name].model_dump(), _describe(tensor)
         for key in expected:
-            if got[key] != expected[key]:
+            if described[key] != expected[key]:
                 raise CheckpointError(
-                    f"{path}: {name}: {key}: expected {expected[key]}, got {got[key]}; "
+                    f"{path}: {name}: {key}: expected {expected[key]}, got {described[key]}; "
                     "the file is damaged"
                 )
     try:

@@ -32,6 +32,7 @@ def change(path: Path, **manifest: object) -> None:
     with safe_open(path, framework="pt") as file:
         before = json.loads(file.metadata()["keisei"])
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    del before["sha256"]  # as files of before
     save_file(tensors, path, metadata={"keisei": json.dumps(before | manifest)})
 
 
@@ -67,6 +68,31 @@ def test_a_flipped_bit_is_found(tmp_path: Path) -> None:
     path.write_bytes(raw)
     with pytest.raises(CheckpointError, match=r"sha256: expected \w{64}, got \w{64}; the file is"):
         load_model(path)
+
+
+def test_a_file_without_a_sum_of_its_manifest_still_loads(tmp_path: Path) -> None:
+    path = tmp_path / "model.ckpt"
+    make(path)
+    change(path)
+    assert "sha256" not in load_model(path).manifest
+    assert load_model(path).config == CONFIG
+
+
+def test_every_flipped_bit_of_the_stored_configuration_is_found(tmp_path: Path) -> None:
+    path = tmp_path / "model.ckpt"
+    make(path)
+    whole = path.read_bytes()
+    start = whole.index(b"learning_rate")
+    end = whole.index(b"value_clip", start)
+    for bit in range(8 * start, 8 * end):
+        raw = bytearray(whole)
+        raw[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(raw)
+        try:
+            load_model(path)
+        except CheckpointError:
+            continue
+        pytest.fail(f"bit {bit - 8 * start} of {raw[start:end]!r}: not found")
 
 
 @pytest.mark.parametrize(

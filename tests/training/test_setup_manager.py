@@ -5,9 +5,17 @@ from __future__ import annotations
 import pytest
 import torch
 
-from keisei.config_schema import AppConfig, EnvConfig, ModelConfig, TrainingConfig, resolve
+from keisei.config_schema import (
+    AppConfig,
+    ConfigError,
+    EnvConfig,
+    ModelConfig,
+    TrainingConfig,
+    resolve,
+)
 from keisei.envs import ShogiVectorEnv
 from keisei.envs.policy_output_mapper import PolicyOutputMapper
+from keisei.training import setup_manager
 from keisei.training.setup_manager import SetupManager
 from keisei.training.train_state import TrainState
 
@@ -40,6 +48,17 @@ def test_learner_and_store_are_those_of_the_configuration() -> None:
     model, agent, buffer = SetupManager(config(), CPU).setup_training_components()
     assert agent.model is model and agent.batch_size == 4
     assert (buffer.rollout_length, buffer.num_games) == (3, 5)
+
+
+def test_a_failed_allocation_is_an_error_of_the_configuration(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(setup_manager, "build_network", lambda _: torch.empty(2**60))
+    with pytest.raises(
+        ConfigError, match=r"^model, env\.num_games, .* fit on cpu, got .*"
+    ) as caught:
+        SetupManager(config(), CPU).setup_training_components()
+    assert "\n" not in str(caught.value)
 
 
 def test_games_are_asked_of_what_builds_them() -> None:
