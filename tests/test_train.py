@@ -10,9 +10,13 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from keisei import train
 from keisei.config_schema import AppConfig, ConfigError, EvaluationConfig, sections
+from keisei.core.ranks import SINGLE, Ranks
+from keisei.training.settle import unread_here
+from keisei.training.trainer import Trainer
 
 SMALL = [
     "--env.num-games=4",
@@ -372,3 +376,23 @@ def test_what_is_judged_when_the_run_starts_names_its_variable_or_option(
     caplog.clear()
     assert train.main(["--env.start-positions", "not-there.sfen"]) == 2
     assert "--env.start-positions: env.start_positions: not-there.sfen" in caplog.text
+
+
+def test_what_nothing_reads_on_this_machine_is_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("KEISEI_DISTRIBUTED__TIMEOUT_SECONDS", "60")
+    Path("mine.yaml").write_text("resources:\n  gpu_memory_fraction: 0.5\n")
+    argv = ["--config", "mine.yaml", "--env.num-games=4", "--training.batch-size=8"]
+    args = train.parse_arguments([*argv, "--model.tower-depth=1", "--model.tower-width=8"])
+    cpu = torch.device("cpu")
+    assert unread_here(args.places, cpu, SINGLE) == [
+        "KEISEI_DISTRIBUTED__TIMEOUT_SECONDS: distributed.timeout_seconds: nothing reads it, "
+        "because there is one rank",
+        "mine.yaml:2: resources.gpu_memory_fraction: nothing reads it, because the run is on cpu",
+    ]
+    assert unread_here(args.places, torch.device("cuda"), Ranks(world_size=2)) == []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    said = Trainer(args.app, args, ranks=SINGLE)._warnings
+    assert said == unread_here(args.places, cpu, SINGLE)

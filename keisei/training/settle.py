@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -70,6 +71,19 @@ def settle(config: AppConfig, ranks: Ranks = SINGLE) -> Settled:
     check_alike(resolved, ranks)
     check_memory(resolved, device, ranks.world_size)
     return Settled(resolved, device, tuple(warnings))
+
+
+def unread_here(places: Mapping[str, str], device: torch.device, ranks: Ranks) -> list[str]:
+    """Warnings of settings that were given (``places``: key to place) and that nothing reads here.
+
+    The same settings are read elsewhere, so they are no error.
+    """
+    found = [(key, "there is one rank") for key in places if key.startswith("distributed.")]
+    if ranks.world_size > 1:
+        found = []
+    if device.type != "cuda" and "resources.gpu_memory_fraction" in places:
+        found.append(("resources.gpu_memory_fraction", f"the run is on {device}"))
+    return [f"{places[key]}: {key}: nothing reads it, because {because}" for key, because in found]
 
 
 def _is_to_fit(config: AppConfig, section: str, key: str) -> bool:

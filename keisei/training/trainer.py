@@ -54,7 +54,7 @@ from keisei.training.run_callbacks import add_run_callbacks
 from keisei.training.run_evaluator import RunEvaluator
 from keisei.training.run_state import capture_now
 from keisei.training.session_manager import SessionManager
-from keisei.training.settle import settle
+from keisei.training.settle import settle, unread_here
 from keisei.training.setup_manager import SetupManager
 from keisei.training.step_manager import StepManager
 from keisei.training.training_loop_manager import TrainingLoopManager
@@ -146,6 +146,9 @@ class Trainer(CompatibilityMixin):
             config = as_in_checkpoint(config, fit_shuffle_blocks(point.model.config, self.ranks))
         settled = settle(config, self.ranks)
         self._warnings += settled.warnings
+        places = getattr(self.args, "places", None)
+        if isinstance(places, Mapping):
+            self._warnings += unread_here(places, settled.device, self.ranks)
         if point is not None:
             changes = config_changes(settled.config, point.model.config, point.directory)
             self._warnings += [f"changed since the checkpoint: {change}" for change in changes]
