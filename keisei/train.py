@@ -2,7 +2,8 @@
 
 Exit status: 0 when the run is done, and when it was stopped by Ctrl-C or SIGTERM and saved; 1 when
 training failed; 2 when the command line, the configuration or the checkpoint cannot be used; 130
-after a second Ctrl-C, or one before the training begins, which saves nothing.
+after a second Ctrl-C, or one before the training begins, which saves nothing; 143 after a SIGTERM
+before the training begins.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from typing import TYPE_CHECKING
 if __name__ == "__main__":
     # Loading takes seconds, and not every library lets KeyboardInterrupt through.
     _LINE = b"keisei.train: interrupted before anything was saved\n"
-    signal.signal(signal.SIGINT, lambda *_: (os.write(2, _LINE), os._exit(130)))
+    for _number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(_number, lambda number, _: (os.write(2, _LINE), os._exit(128 + number)))
 
 from keisei.config_schema import AppConfig, ConfigError, load_config, located, sections
 from keisei.config_sources import Parser, add_options, read_options
@@ -156,6 +158,8 @@ def _train(argv: list[str], args: Arguments) -> int:
         return 2
     try:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+        if __name__ == "__main__":
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
         done = trainer.run_training_loop()
     except KeyboardInterrupt:
         _log.error("keisei.train: interrupted; nothing was saved since the last checkpoint")
