@@ -29,6 +29,9 @@ class EnhancedTrainer(Trainer):
     trains. The other arguments are those of ``Trainer``.
     """
 
+    # Ranks that join by a call are built apart, for the same run; it is one process's afterwards.
+    _locks_at_once = False
+
     def __init__(
         self,
         config: AppConfig,

@@ -93,15 +93,18 @@ class ModelManager:
         *,
         directory: Path,
         rejected: Iterable[Rejected] = (),
+        clear: bool = True,
     ) -> None:
-        """Says what is saved from now on, and where; clears what a killed run left there.
+        """Says what is saved from now on, and where.
+
+        With ``clear`` what a killed run left there goes: nobody else may be saving there now.
 
         ``rejected`` are checkpoints of that folder that cannot be used: the damaged ones are
         renamed, so that none of them is taken for the newest.
         """
         self._directory = directory
         self.capture_with(capture)
-        if self._ranks.is_main and directory.is_dir():
+        if clear and self._ranks.is_main and directory.is_dir():
             recover(directory)
             for one in rejected:
                 if one.damaged and one.directory.parent.resolve() == directory.resolve():
@@ -140,6 +143,15 @@ class ModelManager:
         self._saved_step = snapshot.step
         if wait:
             self._writer.wait()
+        return target
+
+    def save_apart(self, snapshot: Snapshot) -> Path:
+        """Saves from a thread of its own what ``snapshot`` has on the host, while the run goes on.
+
+        See ``CheckpointWriter.save_apart``.
+        """
+        target = self.directory / checkpoint_name(snapshot.step)
+        self._writer.save_apart(target, snapshot, self._config)
         return target
 
     def record_evaluation(

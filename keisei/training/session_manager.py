@@ -18,7 +18,8 @@ from keisei.training.train_state import TrainState
 from keisei.utils.files import replacing
 from keisei.utils.metrics_writer import MetricsWriter
 from keisei.utils.provenance import run_record, write_run_record
-from keisei.utils.safe_paths import check_inside, make_folder
+from keisei.utils.run_lock import RunInUseError, RunLock
+from keisei.utils.safe_paths import FOLDER_MODE, check_inside, make_folder
 from keisei.utils.wandb_mirror import WandbMirror
 
 CONFIG_FILE = "config.json"
@@ -55,6 +56,8 @@ class SessionManager:
         self.run_artifact_dir = run
         self.run_name = run.name
         self.model_dir = run / CHECKPOINT_FOLDER
+        self._point = point
+        self._must_be_new = config.logging.run_name is None and not run.exists()
         self.log_file_path = run / LOG_FILE
         self.eval_log_file_path = run / EVALUATION_LOG_FILE
         self._writer: MetricsWriter | None = None
@@ -62,6 +65,8 @@ class SessionManager:
         self._step: Callable[[], int] = lambda: 0
         self._started_at: float | None = None
         self._active = False
+        self._lock: RunLock | None = None
+        self._made = self._locked_before = False
 
     @property
     def is_active(self) -> bool:
@@ -73,13 +78,64 @@ class SessionManager:
         """Whether figures reach Weights & Biases now."""
         return self._mirror is not None and self._mirror.active
 
-    def setup_directories(self) -> None:
-        """Makes the run's folders; what is there already stays.
+    def setup_directories(self, *, lock: bool = True) -> None:
+        """Makes the run's folders; with ``lock`` keeps others out until ``finalize_session``.
 
-        Raises OSError where that is not allowed.
+        What is there already stays. Raises OSError where that is not allowed, ConfigError, on every
+        rank, if the run is in use or has gone on since it was chosen.
         """
+        error: Exception | None = None
         if self._ranks.is_main:
-            make_folder(self.model_dir)
+            try:
+                self._make_folder()
+                if lock:
+                    self._take_folder()
+            except (OSError, ConfigError) as caught:
+                error = caught
+        if error is not None:
+            self._ranks.share(str(error))
+            raise error
+        text: str | None = self._ranks.share(None)
+        if text is not None:
+            raise ConfigError(text)
+
+    def _make_folder(self) -> None:
+        run = self.run_artifact_dir
+        if self._must_be_new and not self._made:
+            make_folder(run.parent)
+            try:
+                run.mkdir(mode=FOLDER_MODE)
+            except FileExistsError as error:
+                raise ConfigError(
+                    f"run folder: expected a new one, got {run}, which another process has just "
+                    "made; start again or give logging.run_name"
+                ) from error
+        make_folder(self.model_dir)
+        self._made = True
+
+    def _take_folder(self) -> None:
+        if self._lock is not None and self._lock.is_held:
+            return
+        try:
+            lock = RunLock(self.run_artifact_dir)
+        except RunInUseError as error:
+            raise ConfigError(str(error)) from error
+        if not self._locked_before and self._has_gone_on():
+            lock.release()
+            raise ConfigError(
+                f"run folder: expected {self.run_artifact_dir} as it was found, got another "
+                "process's checkpoints in it since; start again"
+            )
+        self._lock, self._locked_before = lock, True
+
+    def _has_gone_on(self) -> bool:
+        """Whether another process has saved in the run's folder since this one looked there."""
+        saved = {path.name for path in list_checkpoints(self.model_dir)}
+        point = self._point
+        if point is not None and point.directory.resolve().parent == self.model_dir.resolve():
+            saved -= {one.directory.name for one in point.rejected}
+            saved = {name for name in saved if name > point.directory.name}
+        return bool(saved)
 
     def start(self, progress: TrainState) -> None:
         """Opens the figures where ``progress`` stands; stores what the run is started with."""
@@ -87,11 +143,14 @@ class SessionManager:
             return
         if self._ranks.is_main:
             self._open(progress)
+        if self._lock is not None:
+            self._lock.busy = True
         self._active = True
         self._started_at = time.monotonic()
 
     def _open(self, progress: TrainState) -> None:
-        self.setup_directories()
+        self._make_folder()
+        self._take_folder()
         with replacing(self.run_artifact_dir / CONFIG_FILE) as temporary:
             temporary.write_text(self._config.model_dump_json(indent=1) + "\n")
         record = run_record(
@@ -156,7 +215,7 @@ class SessionManager:
         }
 
     def finalize_session(self) -> None:
-        """Flushes and closes the figures and ends the run at Weights & Biases.
+        """Flushes and closes the figures, ends the run at Weights & Biases, frees the folder.
 
         A second call, or one before ``start``, does nothing.
         """
@@ -169,6 +228,8 @@ class SessionManager:
         finally:
             if mirror is not None:
                 mirror.close()
+            if self._lock is not None:
+                self._lock.release()
 
     def _agree_on_run_dir(self, point: ResumePoint | None) -> Path:
         """The folder of this run, the same on all ranks; so is the ConfigError."""

@@ -188,3 +188,46 @@ def test_another_runs_name_is_refused_on_resume_too(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="run_name: expected a new run, got 'rb', which has"):
         SessionManager(config(tmp_path, run_name="rb"), asked)
     assert SessionManager(config(tmp_path, run_name="rc"), asked).run_name == "rc"
+
+
+def test_a_run_that_is_in_use_is_refused(tmp_path: Path) -> None:
+    first, second = session(tmp_path, run_name="a"), session(tmp_path, run_name="a")
+    first.start(TrainState())
+    (first.model_dir / ".step-1.tmp").mkdir()
+    with pytest.raises(ConfigError, match=f"the run is in use by process {os.getpid()}$"):
+        second.setup_directories()
+    assert (first.model_dir / ".step-1.tmp").is_dir()
+    first.finalize_session()
+    second.setup_directories()
+    assert not first.is_active
+
+
+def test_a_run_that_went_on_since_it_was_looked_at_is_refused(tmp_path: Path) -> None:
+    fresh = session(tmp_path, run_name="a")
+    folder = fresh.model_dir
+    write(folder / checkpoint_name(10), 10)
+    with pytest.raises(ConfigError, match="got another process's checkpoints in it since"):
+        fresh.setup_directories()
+    (folder.parent / "config.json").write_text("{}")
+    asked = SimpleNamespace(resume=str(folder.parent))
+    resumed = SessionManager(config(tmp_path, run_name="a"), asked)
+    again = SessionManager(config(tmp_path, run_name="a"), asked)
+    resumed.setup_directories()
+    write(folder / checkpoint_name(20), 20)
+    resumed.finalize_session()
+    with pytest.raises(ConfigError, match="got another process's checkpoints in it since"):
+        again.setup_directories()
+    resumed.setup_directories()  # whose checkpoint it was
+
+
+def test_of_two_unnamed_runs_of_one_second_one_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import keisei.training.session_manager as module
+
+    monkeypatch.setattr(module.time, "strftime", lambda *_: "20261122-120000")
+    first, second = session(tmp_path), session(tmp_path)
+    first.setup_directories()
+    with pytest.raises(ConfigError, match=r"expected a new one, got .*20261122-120000, which"):
+        second.setup_directories()
+    first.setup_directories()
