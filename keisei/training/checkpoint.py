@@ -92,16 +92,44 @@ class Snapshot:
     """the state dict that becomes ``model.ckpt``"""
     step: int
     state: TrainingState
+    ready: torch.cuda.Event | None = None
+    """behind what was enqueued to make it, if it is a copy on a CUDA device"""
 
 
 def hold(snapshot: Snapshot) -> Snapshot:
     """A copy on the same devices: what training changes from now on does not reach it."""
     tensors = {name: t.detach().clone() for name, t in snapshot.state.tensors.items()}
+    network = {name: t.detach().clone() for name, t in snapshot.network.items()}
+    ready = None
+    for tensor in network.values():
+        if tensor.is_cuda:
+            ready = torch.cuda.Event()  # type: ignore[no-untyped-call]
+            ready.record(torch.cuda.current_stream(tensor.device))
+            break
     return Snapshot(
-        network={name: t.detach().clone() for name, t in snapshot.network.items()},
+        network=network,
         step=snapshot.step,
         state=TrainingState(tensors=tensors, values=dict(snapshot.state.values)),
+        ready=ready,
     )
+
+
+def on_host(held: Snapshot) -> Snapshot:
+    """What ``hold`` copied, on the host, whatever else the device has to do."""
+    ready = held.ready
+    if ready is None:
+        return held
+    stream = torch.cuda.Stream(ready.device)  # type: ignore[no-untyped-call]
+    stream.wait_event(ready)
+    with torch.cuda.stream(stream):
+        return Snapshot(
+            network={name: tensor.cpu() for name, tensor in held.network.items()},
+            step=held.step,
+            state=TrainingState(
+                tensors={name: tensor.cpu() for name, tensor in held.state.tensors.items()},
+                values=held.state.values,
+            ),
+        )
 
 
 def _files_of(rank: int) -> tuple[str, str]:

@@ -29,6 +29,7 @@ from keisei.training.resource_limits import check_disk
 from keisei.utils.files import clear, publish, unpublished
 
 _T = TypeVar("_T")
+_PATIENCE = 4.0
 
 _log = logging.getLogger(__name__)
 
@@ -121,6 +122,20 @@ class CheckpointWriter:
             daemon=self._ranks.world_size > 1,
         )
         self._thread.start()
+
+    def save_apart(self, directory: Path, snapshot: Snapshot, config: AppConfig) -> None:
+        """Writes ``snapshot``, which is on the host, in the thread that calls, and waits.
+
+        For a thread beside the one that calls the other methods, while that one does not. What is
+        in flight gets a few seconds to end; if it is ``directory``, that is all. Raises
+        CheckpointWriteError.
+        """
+        if self._thread is not None:
+            self._thread.join(_PATIENCE)
+        self.raise_failure()
+        if not directory.is_dir():
+            self._run(_Job(directory, snapshot, config, []))
+            self.raise_failure()
 
     def wait(self) -> None:
         """Returns once nothing is in flight; raises CheckpointWriteError if a write failed."""

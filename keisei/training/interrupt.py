@@ -12,12 +12,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import FrameType, TracebackType
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 _log = logging.getLogger(__name__)
 
 GRACE_SECONDS = 10.0
 """How long an iteration may still take once a signal came; then it is given up."""
+LAST_SECONDS = 18.0
+"""After that long the main thread, if it is still not back, is not waited for any more."""
 _ECHO_SECONDS = 2.0
 _HANDLED = (signal.SIGINT, signal.SIGTERM)
 
@@ -34,6 +36,10 @@ class StopRequest:
     nothing: torchrun and schedulers send several. Under torchrun, which passes on what the terminal
     has sent already, a SIGINT within two seconds of the first signal is taken for the same one.
 
+    ``at_last`` is called in a thread of its own ``last_seconds`` after the first signal, unless the
+    main thread has said ``come_back`` by then. It is to end the process: from then on the main
+    thread stops where it would come back.
+
     Outside the main thread, where Python handles no signals, it changes nothing.
     """
 
@@ -43,10 +49,17 @@ class StopRequest:
         exit_at_once: bool = False,
         grace_seconds: float = GRACE_SECONDS,
         clock: Callable[[], float] = time.monotonic,
+        last_seconds: float = LAST_SECONDS,
+        at_last: Callable[[], None] | None = None,
     ) -> None:
         self._exit_at_once = exit_at_once
         self._grace = grace_seconds
         self._clock = clock
+        self._last_seconds = last_seconds
+        self._at_last = at_last
+        self._timer: threading.Timer | None = None
+        self._turn = threading.Lock()
+        self._is_back = False
         self._since: float | None = None
         self._handled: float | None = None  # the first signal that the main thread saw
         self._echoes = "TORCHELASTIC_RUN_ID" in os.environ
@@ -73,7 +86,21 @@ class StopRequest:
     def abandon_if_overdue(self) -> None:
         """Raises IterationAbandonedError if ``overdue``."""
         if self.overdue:
+            self.come_back()
             raise IterationAbandonedError
+
+    def come_back(self) -> None:
+        """Says that the main thread has seen the request and closes the run itself.
+
+        Does not return if ``at_last`` was called already: the process is about to end.
+        """
+        with self._turn:
+            self._is_back = True
+
+    def _call_at_last(self) -> None:
+        with self._turn:  # never given back: see ``come_back``
+            if not self._is_back and self._at_last is not None:
+                self._at_last()
 
     def _is_second(self, number: int, since: float | None) -> bool:
         if number != signal.SIGINT or since is None:
@@ -98,6 +125,10 @@ class StopRequest:
             if first is None:
                 self.request()
                 first = self._clock()
+                if self._at_last is not None:
+                    self._timer = threading.Timer(self._last_seconds, self._call_at_last)
+                    self._timer.daemon = True
+                    self._timer.start()
                 name = signal.Signals(number[0]).name
                 _log.warning(
                     "%s: this iteration is finished and saved; Ctrl-C once more quits at once", name
@@ -125,6 +156,7 @@ class StopRequest:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self.come_back()
         for number, handler in self._before.items():
             signal.signal(number, handler)
         self._before = {}
@@ -133,6 +165,8 @@ class StopRequest:
             ours, pythons = self._pipe
             pythons.close()  # ends the listener
             self._listener.join()
+            if self._timer is not None:
+                self._timer.cancel()
             ours.close()
             self._pipe = None
 
@@ -150,8 +184,12 @@ class CurrentStop:
 
 
 def _quit() -> None:
+    leave("quit at once; what was not saved is lost", 130)
+
+
+def leave(text: str, status: int) -> NoReturn:
     """Ends the process now: no handler, no other thread, no write is waited for."""
     if sys.stdout.isatty():
         os.write(1, b"\x1b[?25h\n")  # a live display hides the cursor
-    os.write(2, b"keisei.train: quit at once; what was not saved is lost\n")
-    os._exit(130)
+    os.write(2, f"keisei.train: {text}\n".encode())
+    os._exit(status)

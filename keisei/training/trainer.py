@@ -26,7 +26,7 @@ from keisei.envs.policy_output_mapper import PolicyOutputMapper
 from keisei.evaluation.evaluate import EvaluationResult
 from keisei.training.callback_manager import CallbackManager
 from keisei.training.callbacks import Event
-from keisei.training.checkpoint import Snapshot, hold
+from keisei.training.checkpoint import Snapshot, hold, on_host
 from keisei.training.checkpoint_writer import CheckpointWriteError
 from keisei.training.closing import do_all
 from keisei.training.compatibility_mixin import CompatibilityMixin
@@ -36,7 +36,7 @@ from keisei.training.display_manager import DisplayManager
 from keisei.training.distributed import fit_shuffle_blocks, join
 from keisei.training.env_manager import EnvManager
 from keisei.training.episode_state import EpisodeState
-from keisei.training.interrupt import CurrentStop, StopRequest
+from keisei.training.interrupt import CurrentStop, StopRequest, leave
 from keisei.training.message_panel import MessagePanel
 from keisei.training.metrics_manager import MetricsManager
 from keisei.training.model_manager import ModelManager
@@ -62,6 +62,7 @@ from keisei.utils import TrainingLogger
 from keisei.utils.plugins import import_modules
 
 _log = logging.getLogger(__name__)
+_CLOSING_SECONDS = 3.0
 
 LogBoth = Callable[..., None]
 P = ParamSpec("P")
@@ -76,12 +77,15 @@ class Trainer(CompatibilityMixin):
     None (also if ``args`` has no such name); ``resume_point`` is what was found there, if it was
     loaded already. ``console`` is where the run is shown, ``ranks`` the processes that share it: by
     default those that torchrun started.
-    ``exit_at_once``: a second SIGINT ends the process, as a command should; otherwise it raises
-    KeyboardInterrupt.
+    ``exit_at_once``: a second SIGINT ends the process, as a command should, and so does, once the
+    run is saved, an iteration that goes on 18 seconds after the first; otherwise a second SIGINT
+    raises KeyboardInterrupt and an iteration is waited for.
 
     Whatever can be refused is refused by the constructor before a file or folder is made: it raises
     ConfigError or CheckpointError.
     """
+
+    _locks_at_once = True
 
     def __init__(
         self,
@@ -94,6 +98,7 @@ class Trainer(CompatibilityMixin):
         exit_at_once: bool = False,
     ) -> None:
         self._initialized = False
+        self._run_taken = False
         self._exit_at_once = exit_at_once
         self.config = config
         self.args = args
@@ -128,16 +133,22 @@ class Trainer(CompatibilityMixin):
         self._initialize_components()
         self._initialize_callbacks()
 
-        self.session_manager.setup_directories()
+        self._take_run(lock=self._locks_at_once)
+        self._note_launch(complete=False)
+        self._setup_seconds["all"] = time.perf_counter() - begun
+        self._initialized = True
+
+    def _take_run(self, *, lock: bool) -> None:
+        """Makes the run's folder; with ``lock`` it is this process's, and clears it."""
+        self.session_manager.setup_directories(lock=lock)
         point = self._resume_point
         self.model_manager.attach(
             self._capture_parts(),
             directory=self.session_manager.model_dir,
             rejected=point.rejected if point is not None else (),
+            clear=lock and not self._run_taken,
         )
-        self._note_launch(complete=False)
-        self._setup_seconds["all"] = time.perf_counter() - begun
-        self._initialized = True
+        self._run_taken = self._run_taken or lock
 
     def _settle(self) -> tuple[AppConfig, torch.device]:
         """The configuration with nothing left open; what may not change on resume is refused."""
@@ -285,6 +296,36 @@ class Trainer(CompatibilityMixin):
             capture_now, self.agent, self.game, self.step_manager.shuffle, self.metrics_manager
         )
 
+    def _end_at_last(self) -> None:
+        """Saves what is held and ends the process, though the main thread is busy in an iteration.
+
+        In a thread of its own, which the main thread does not pass: see ``StopRequest``.
+        """
+        loop, number = self.training_loop_manager, self.metrics_manager.state.iteration + 1
+        if not loop.in_iteration:  # it is between iterations, and sees the request next
+            return
+        last = self.model_manager.published or (
+            self._resume_point.directory if self._resume_point is not None else "none"
+        )
+        text, status = f"iteration {number} takes too long to be finished", 1
+        try:
+            if loop.held is None:
+                text += f"; nothing was saved; the checkpoint saved last is {last}"
+            else:
+                saved = self.model_manager.save_apart(on_host(loop.held))
+                text += (
+                    f"; it is given up and the run saved as it was before: {saved}; "
+                    f"go on with --resume {self.run_artifact_dir}"
+                )
+                status = 0
+        except Exception as error:  # whatever it is, the process is to end
+            text += f"; nothing was saved: {error}"
+        _log.log(logging.ERROR if status else logging.WARNING, "%s", text)
+        closing = threading.Thread(target=self.session_manager.finalize_session, daemon=True)
+        closing.start()
+        closing.join(_CLOSING_SECONDS)
+        leave(text, status)
+
     @property
     def is_train_wandb_active(self) -> bool:
         """Whether figures reach Weights & Biases."""
@@ -322,8 +363,11 @@ class Trainer(CompatibilityMixin):
     def _train(self) -> bool:
         log_both = self.session_manager.log_both
         failure: BaseException | None = None
-        self.session_manager.setup_directories()
-        with StopRequest(exit_at_once=self._exit_at_once) as stop, self.logger:
+        self._take_run(lock=True)
+        # Of several ranks none may leave by itself, nor a process that does more than to train.
+        alone = self._exit_at_once and self.ranks.world_size == 1
+        at_last = self._end_at_last if alone else None
+        with StopRequest(exit_at_once=self._exit_at_once, at_last=at_last) as stop, self.logger:
             self._stop.request = stop
             try:
                 self.session_manager.start(self.metrics_manager.state)

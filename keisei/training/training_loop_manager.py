@@ -68,6 +68,7 @@ class Stop(Protocol):
     @property
     def requested(self) -> bool: ...  # noqa: D102
     def abandon_if_overdue(self) -> None: ...  # noqa: D102
+    def come_back(self) -> None: ...  # noqa: D102
 
 
 class NoStop:
@@ -77,6 +78,9 @@ class NoStop:
 
     def abandon_if_overdue(self) -> None:
         """Nothing is overdue."""
+
+    def come_back(self) -> None:
+        """Nobody waits."""
 
 
 class Display(Protocol):
@@ -156,6 +160,8 @@ class TrainingLoopManager:
         self._keep_on: Callable[[], None] = lambda: None
         self.is_running = False
         self.in_iteration = False
+        self.held: Snapshot | None = None
+        """the run before this iteration, if that was copied"""
 
     @property
     def total_timesteps(self) -> int:
@@ -196,6 +202,7 @@ class TrainingLoopManager:
                     self._learner.compile_network()
                 may_be_slow = state.iteration < warm_until or took > GRACE_SECONDS / 2
                 held = self._hold() if self._hold is not None and may_be_slow else None
+                self.held = held
                 self._keep_on = (lambda: None) if held is None else stop.abandon_if_overdue
                 before = state.seconds
                 try:
@@ -218,7 +225,9 @@ class TrainingLoopManager:
                 self._after_update()
                 self.tell(Event.UPDATE_END)
         finally:
+            stop.come_back()
             self.is_running = False
+            self.held = None
         return self.is_complete
 
     def _is_to_stop(self, stop: Stop) -> bool:

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -98,3 +99,19 @@ def test_a_second_sigint_ends_a_process_that_is_busy_elsewhere() -> None:
         process.kill()
     assert rest == "keisei.train: quit at once; what was not saved is lost\n"
     assert process.returncode == 130
+
+
+def test_at_last_is_called_unless_the_main_thread_is_back() -> None:
+    called = threading.Event()
+    with StopRequest(last_seconds=0, at_last=called.set):
+        assert not called.is_set()
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert called.wait(60), "expected it to be called from another thread"
+    called.clear()
+    stop = StopRequest(last_seconds=0, at_last=called.set)
+    with stop:
+        stop.come_back()
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert stop.requested
+    stop._call_at_last()
+    assert not called.is_set()

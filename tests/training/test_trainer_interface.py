@@ -135,7 +135,7 @@ def test_what_the_attributes_hold(built: Trainer) -> None:
 
 def test_constructing_makes_the_folders_and_writes_no_figures(built: Trainer) -> None:
     files = {p.relative_to(built.run_artifact_dir) for p in Path(built.run_artifact_dir).rglob("*")}
-    assert {str(file) for file in files} == {"checkpoints"}
+    assert {str(file) for file in files} == {"checkpoints", ".lock"}
 
 
 def test_trainer_state(tmp_path: Path) -> None:

@@ -107,6 +107,9 @@ class Stop:
         self.looks -= 1
         return self.looks < 0
 
+    def come_back(self) -> None:
+        pass
+
     def abandon_if_overdue(self) -> None:
         raise IterationAbandonedError
 
