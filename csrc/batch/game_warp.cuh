@@ -177,15 +177,18 @@ struct Lookback {
                                 sizeof(uint32_t));
         __pipeline_commit();
     }
-    // A row that is not of this game is left alone: it would be fetched for nothing.
+    __device__ void ask_on(const State& state, int64_t game) {
+        __pipeline_wait_prior(0);
+        const int32_t first = newest(state, game);
+        fetch_row(state, game, first < state.rows() ? first : 0);
+        __pipeline_commit();
+    }
+    // The same where memory is what bounds: a row that is not of this game is left alone.
     __device__ void ask_on(const State& state, int64_t game, int32_t clock, int32_t ply) {
         __pipeline_wait_prior(0);
         const int32_t first = newest(state, game);
         const int32_t age = state.age_of(first, clock % state.rows());
-        if (age > 0 && age <= ply) {
-            __pipeline_memcpy_async(&entries[threadIdx.x], &state.history_at(first, game),
-                                    sizeof(uint64_t));
-        }
+        if (age > 0 && age <= ply) fetch_row(state, game, first);
         __pipeline_commit();
     }
     __device__ Recurrence record(const State& state, int64_t game, int32_t clock, int32_t ply) {
@@ -195,6 +198,10 @@ struct Lookback {
     }
 
  private:
+    __device__ void fetch_row(const State& state, int64_t game, int32_t row) {
+        __pipeline_memcpy_async(&entries[threadIdx.x], &state.history_at(row, game),
+                                sizeof(uint64_t));
+    }
     __device__ int32_t newest(const State& state, int64_t game) const {
         const auto at = reinterpret_cast<uintptr_t>(&bucket_of(state, game, keys[threadIdx.x]));
         return static_cast<uint16_t>(buckets[threadIdx.x] >> ((at & 2) * 8));

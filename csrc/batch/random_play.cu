@@ -126,8 +126,7 @@ __global__ void __launch_bounds__(kThreads,
                     if (plane % kPlanesPerGroup == kPlanesPerGroup - 1) {
                         block.up_to[plane / kPlanesPerGroup][thread] = static_cast<uint16_t>(total);
                     }
-                    if (plane == shogi::kPromotionPlane)
-                        block.lookback.ask_on(state, game, state.next_clock(clock), ply + 1);
+                    if (plane == shogi::kPromotionPlane) block.lookback.ask_on(state, game);
                 });
         }
         const int doubtful = next.generated.doubtful_drop;
