@@ -155,7 +155,8 @@ class TrainingConfig(_Section):
     use_ema: bool = False
     """evaluate and export the averaged weights (they are a checkpoint's model.ckpt)"""
     mirror: bool = False
-    """mirror each row of a minibatch left-right with probability 1/2"""
+    """let the network see each position mirrored left-right with probability 1/2, while playing
+    and so while learning"""
     max_skipped_updates: Count = 10
     """gradient steps skipped in a row, for a number that is not finite, that end the run"""
     shuffle_blocks: Games | Auto = "auto"

@@ -13,7 +13,7 @@ _MIX = (0xBF58476D1CE4E5B9, 0x94D049BB133111EB)
 def coins(seed: int, throw: Tensor, numbers: Tensor) -> Tensor:
     """Throws N coins, bool [N]: each True with probability 1/2, from (seed, throw, number) alone.
 
-    ``throw`` is an int64 scalar, ``numbers`` int64 [N], all on one device; nothing waits for it.
+    ``throw`` is int64, a scalar or [N], and ``numbers`` int64 [N], on one device; nothing waits.
     The mixing is that of SplitMix64 (Steele et al., "Fast splittable pseudorandom number
     generators", 2014), of which the highest bit is taken.
     """

@@ -207,12 +207,6 @@ class ExperienceBuffer:
             valid=self.valid.view(count)[index] & (rows >= 0),
         )
 
-    def numbers(self, rows: Tensor) -> Tensor:
-        """Which rows these are, int64 [B], among those of the games of all ranks."""
-        ply, game = rows // self.num_games, rows % self.num_games
-        ranks = self._ranks
-        return (ply * ranks.world_size + ranks.rank) * self.num_games + game
-
     def mark_full(self) -> None:
         """Says that all plies are there: a recorded rollout writes them without telling."""
         self._rows = self.rollout_length

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -14,7 +13,6 @@ from keisei import ops
 from keisei.config_schema import TrainingConfig
 from keisei.core.actor_critic_protocol import ActorCriticProtocol
 from keisei.core.captured import Captured
-from keisei.core.coins import coins
 from keisei.core.divergence import FiniteGuard, TrainingDivergedError
 from keisei.core.ema import WeightAverage
 from keisei.core.experience_buffer import ExperienceBuffer, Minibatch
@@ -129,8 +127,6 @@ class PPOAgent:
             None if config.ema_decay is None else WeightAverage(self._named, config.ema_decay)
         )
         self._guard = FiniteGuard(_OF, list(self._named), config.max_skipped_updates, device)
-        # How many minibatches were looked at since the run began: the throws of mirroring's coins.
-        self._throw = torch.zeros((), dtype=torch.int64, device=device)
         # Of the update that goes on: 1 once no more steps are to be taken, whether a minibatch's KL
         # said so, the steps taken, the sums of their figures.
         self._stop = torch.zeros((), device=device)
@@ -262,8 +258,6 @@ class PPOAgent:
         """One minibatch: judge it, and take a gradient step unless this update has stopped."""
         assert self._buffer is not None
         batch = self._buffer.gather(self._rows)
-        if self.config.mirror:
-            batch = self._mirrored(batch, self._buffer.numbers(self._rows))
         mask = ops.legal_mask(batch.positions)
         logits, values = self.evaluate(batch.positions)
         loss = ppo_loss(logits, values, mask, batch, self.config, self._entropy_coefficient)
@@ -294,13 +288,6 @@ class PPOAgent:
             self._average.update(skip if self._ahead else None)
         self._sums.add_(torch.where(skip > 0, 0.0, figures))
         self._taken.add_(1.0 - skip)
-
-    def _mirrored(self, batch: Minibatch, numbers: Tensor) -> Minibatch:
-        """The minibatch with half of its rows, chosen by coins, mirrored left-right."""
-        flip = coins(self.config.seed, self._throw, numbers)
-        self._throw.add_((self._stop == 0).long())
-        positions, actions = ops.mirror(batch.positions, batch.actions, flip)
-        return replace(batch, positions=positions, actions=actions)
 
     def _share_terms(self, terms: Tensor, valid: Tensor) -> Tensor | None:
         """Makes a loss's terms, [7], of this rank's rows those of all rows of the minibatch.
@@ -377,21 +364,21 @@ class PPOAgent:
         """All that future updates depend on beside ``network_tensors``; on the device, no copies.
 
         ``optimizer.KEY.NAME`` once there was an update; ``ema.NAME``, or with ``use_ema``, where
-        the averages are the network's tensors, ``raw.NAME``: the weights; and two counters.
+        the averages are the network's tensors, ``raw.NAME``: the weights; and a counter.
         """
         tensors = self.optimizer_tensors()
         if self._average is not None and not self.config.use_ema:
             tensors |= {f"ema.{name}": tensor for name, tensor in self._average.tensors.items()}
         if self.config.use_ema:
             tensors |= {f"raw.{name}": p.detach() for name, p in self._named.items()}
-        return tensors | {"learner.skipped": self._guard.in_a_row, "learner.throw": self._throw}
+        return tensors | {"learner.skipped": self._guard.in_a_row}
 
     def load(self, weights: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> None:
         """Takes what ``network_tensors`` and ``training_tensors`` gave, under the same settings.
 
         Raises KeyError if a tensor is missing, RuntimeError if one does not fit.
         """
-        skipped, throw = tensors["learner.skipped"], tensors["learner.throw"]
+        skipped = tensors["learner.skipped"]
         if self._average is None:
             self.model.load_state_dict(weights)
         else:
@@ -404,7 +391,6 @@ class PPOAgent:
                 for name, weight in own.items():
                     weight.copy_(given[name])
         self._guard.in_a_row.copy_(skipped)
-        self._throw.copy_(throw)
         if any(name.startswith("optimizer.") for name in tensors):
             self.load_optimizer_tensors(tensors)
         else:

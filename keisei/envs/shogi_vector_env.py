@@ -211,12 +211,16 @@ class ShogiVectorEnv:
         """A uniformly random legal label for every game, int64 [N]."""
         return ops.uniform_sample(self._mask, self.clock, self._seed, self._first_game)
 
-    def sample(self, logits: Tensor, greedy: bool = False) -> tuple[Tensor, Tensor, Tensor]:
+    def sample(
+        self, logits: Tensor, greedy: bool = False, mask: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """A label for every game from the softmax over its legal labels.
 
         Args:
             logits: float32, float16 or bfloat16 [N, 2187].
             greedy: Take the most probable label instead.
+            mask: int32 [N, 81], packed legal masks of the positions that the logits are of, where
+                these are not the games' own (their mirror images, say).
 
         Returns:
             action int64 [N], log_prob float32 [N], entropy float32 [N].
@@ -225,7 +229,12 @@ class ShogiVectorEnv:
             ValueError: The tensor does not fit.
         """
         return ops.masked_sample(
-            logits, self._mask, self.clock, self._seed, self._first_game, greedy
+            logits,
+            self._mask if mask is None else mask,
+            self.clock,
+            self._seed,
+            self._first_game,
+            greedy,
         )
 
     def raise_errors(self) -> None:

@@ -89,8 +89,7 @@ class ProgressDisplay:
             f"step {self._step:,}/{self._total:,} ({100 * self._step / self._total:.1f}%)"
             f" | {format_rate(m['speed.positions_per_second'])} positions/s"
             f" {format_rate(m['speed.games_per_second'])} games/s"
-            f" | policy {m['learn.policy_loss']:+.4f} value {m['learn.value_loss']:.4f}"
-            f" entropy {m['learn.entropy']:.3f} KL {m['learn.approx_kl']:.4f}"
+            f" | {self._learned()}"
             f" | black {int(m['games.black_wins'])} white {int(m['games.white_wins'])}"
             f" draw {int(m['games.draws'])} cut {int(m['games.truncated'])}"
             f" | left {format_seconds(self._left)}"
@@ -110,6 +109,16 @@ class ProgressDisplay:
             parts.append(self._figures())
         return Panel(Group(*parts), title=self._title, title_align="left")
 
+    def _learned(self) -> str:
+        """The learner's figures; an update that took no step has none."""
+        m = self._metrics
+        if "learn.policy_loss" not in m:
+            return "no gradient step was taken"
+        return (
+            f"policy {m['learn.policy_loss']:+.4f} value {m['learn.value_loss']:.4f}"
+            f" entropy {m['learn.entropy']:.3f} KL {m['learn.approx_kl']:.4f}"
+        )
+
     def _figures(self) -> Table:
         m = self._metrics
         games = m["games.games"]
@@ -121,11 +130,14 @@ class ProgressDisplay:
             "plies a game": f"{m['games.mean_plies']:.0f}" if games else "-",
         }
         learning = {
-            "policy loss": f"{m['learn.policy_loss']:+.4f}",
-            "value loss": f"{m['learn.value_loss']:.4f}",
-            "entropy": f"{m['learn.entropy']:.3f}",
-            "KL": f"{m['learn.approx_kl']:.4f}",
-            "explained": f"{m['learn.explained_variance']:.2f}",
+            name: format(m[key], form) if key in m else "-"
+            for name, key, form in (
+                ("policy loss", "learn.policy_loss", "+.4f"),
+                ("value loss", "learn.value_loss", ".4f"),
+                ("entropy", "learn.entropy", ".3f"),
+                ("KL", "learn.approx_kl", ".4f"),
+                ("explained", "learn.explained_variance", ".2f"),
+            )
         }
         results = {
             "black won": _share(m["games.black_wins"], games),

@@ -6,9 +6,11 @@ import math
 from collections.abc import Callable
 
 import torch
+from torch import Tensor
 
 from keisei import ops
 from keisei.core.captured import Captured
+from keisei.core.coins import coins
 from keisei.core.experience_buffer import ExperienceBuffer
 from keisei.core.ppo_agent import PPOAgent
 from keisei.core.ranks import SINGLE, Ranks
@@ -23,6 +25,37 @@ ENDINGS = {
 }
 
 
+class _Seat:
+    """How the network sees the games: as they are or, with ``mirror``, half of them mirrored.
+
+    Coins are thrown anew at each ply, keyed by the seed, the slot's clock and the global number of
+    its game: the same on every run and device, however many ranks share the games. What is stored
+    is what was seen and chosen, so that its log-probability is exactly that of the choice.
+    """
+
+    def __init__(self, env: ShogiVectorEnv, agent: PPOAgent) -> None:
+        self._env = env
+        self._mirror = agent.config.mirror
+        self._seed = agent.config.seed
+        self._flip = torch.zeros(0)
+        if self._mirror:
+            games = torch.arange(env.num_envs, device=env.device)
+            self._numbers = games + env.first_game
+            self._no_labels = torch.zeros_like(games)
+
+    def look(self) -> tuple[Tensor, Tensor | None]:
+        """The positions as they are seen, int32 [N, 17], and their masks (None: the games' own)."""
+        if not self._mirror:
+            return self._env.positions, None
+        self._flip = coins(self._seed, self._env.clock.long(), self._numbers)
+        seen, _ = ops.mirror(self._env.positions, self._no_labels, self._flip)
+        return seen, ops.legal_mask(seen)
+
+    def played(self, seen: Tensor, labels: Tensor) -> Tensor:
+        """The labels, chosen for what was seen, as they are played, int64 [N]."""
+        return ops.mirror(seen, labels, self._flip)[1] if self._mirror else labels
+
+
 @torch.no_grad()
 def _play(
     env: ShogiVectorEnv,
@@ -33,18 +66,18 @@ def _play(
     """One rollout and its advantages; nothing waits for the device."""
     agent.model.eval()
     buffer.clear()
+    seat = _Seat(env, agent)
     while not buffer.full:
-        logits, values = agent.evaluate(env.positions, refresh=len(buffer) == 0)
-        actions, log_probs, _ = env.sample(logits)
-        buffer.record_decision(
-            positions=env.positions, actions=actions, log_probs=log_probs, values=values
-        )
-        step = env.step(actions)
+        seen, mask = seat.look()
+        logits, values = agent.evaluate(seen, refresh=len(buffer) == 0)
+        labels, log_probs, _ = env.sample(logits, mask=mask)
+        buffer.record_decision(positions=seen, actions=labels, log_probs=log_probs, values=values)
+        step = env.step(seat.played(seen, labels))
         buffer.record_result(
             rewards=step.reward, ending=step.ending, valid=step.valid, length=step.length
         )
         on_ply(len(buffer))
-    _, last_values = agent.evaluate(env.positions, refresh=False)
+    _, last_values = agent.evaluate(seat.look()[0], refresh=False)
     buffer.compute_advantages(
         last_values,
         gamma=agent.config.gamma,

@@ -25,7 +25,7 @@ def test_what_cannot_be_recorded_runs_as_it_stands(
     calls: list[str] = []
 
     class Broken:
-        def __init__(self, *_: object) -> None:
+        def __init__(self, *_: object, **__: object) -> None:
             pass
 
         def __enter__(self) -> None:

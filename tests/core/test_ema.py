@@ -184,7 +184,7 @@ def test_what_is_stored_goes_on_to_the_bit(use_ema: bool, updates: int) -> None:
     assert_same_bits(bits(other), bits(agent))
 
 
-@pytest.mark.parametrize("missing", ["ema.stem.bias", "learner.skipped", "learner.throw"])
+@pytest.mark.parametrize("missing", ["ema.stem.bias", "learner.skipped"])
 def test_a_tensor_that_is_missing(missing: str) -> None:
     agent, _, _ = make_agent(ema_decay=0.9)
     tensors = agent.training_tensors()

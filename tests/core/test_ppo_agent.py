@@ -6,17 +6,15 @@ import math
 
 import pytest
 import torch
-from agents import assert_same_bits, bits, decide_on_the_device, make_agent
+from agents import decide_on_the_device, make_agent
 from batch_helpers import pack
 
 from keisei import ops
 from keisei.config_schema import ModelConfig, TrainingConfig
-from keisei.core.coins import coins
 from keisei.core.experience_buffer import ExperienceBuffer, Minibatch
 from keisei.core.network import build_network
 from keisei.core.ppo_agent import PPOAgent, ppo_loss
 from keisei.core.ppo_loss import masked_log_softmax
-from keisei.core.ranks import Ranks
 from keisei.training.rollout import collect
 
 # What the rollout stored and what the learner recomputes with unchanged weights. In float32 only
@@ -296,52 +294,6 @@ def test_an_open_configuration_is_refused() -> None:
         PPOAgent(network, TrainingConfig(), torch.device("cpu"))
 
 
-def test_half_of_the_rows_are_mirrored_and_learned_from_as_what_they_are() -> None:
-    """Position and action alike, by the coins of seed, throw and row; the rest stays."""
-    agent, env, buffer = make_agent(mirror=True, seed=4)
-    collect(env, agent, buffer)
-    rows = torch.randperm(256, generator=torch.Generator().manual_seed(0))[:100]
-    batch = buffer.gather(rows)
-    seen = []
-    for throw in range(2):
-        flip = coins(4, torch.tensor(throw), rows)
-        got = agent._mirrored(batch, buffer.numbers(rows))
-        positions, actions = ops.mirror(batch.positions, batch.actions, flip)
-        assert torch.equal(got.positions, positions) and torch.equal(got.actions, actions)
-        legal = ops.unpack_mask(ops.legal_mask(got.positions))
-        assert legal.gather(1, got.actions[:, None])[batch.valid].all()
-        for name in ("log_probs", "values", "advantages", "returns", "valid"):
-            assert getattr(got, name) is getattr(batch, name)
-        seen.append(flip)
-    assert 30 < int(seen[0].sum()) < 70 and not torch.equal(*seen)
-
-
-def test_mirroring_is_another_update_and_the_same_on_every_run() -> None:
-    weights = []
-    for mirror in (False, True, True):
-        agent, env, buffer = make_agent(mirror=mirror, target_kl=None)
-        collect(env, agent, buffer)
-        agent.learn(buffer, torch.Generator().manual_seed(0))
-        assert int(agent._throw) == (8 if mirror else 0)
-        weights.append(bits(agent))
-    assert_same_bits(weights[1], weights[2])
-    with pytest.raises(AssertionError, match="tensors differ"):
-        assert_same_bits(weights[0], weights[1])
-
-
-def test_minibatches_after_the_last_step_throw_no_coins() -> None:
-    """The host's being ahead on CUDA must not show in what later updates draw."""
-    throws = []
-    for on_device in (False, True):
-        agent, env, buffer = make_agent(mirror=True, target_kl=1e-9, ppo_epochs=4)
-        if on_device:
-            decide_on_the_device(agent)
-        collect(env, agent, buffer)
-        agent.learn(buffer, torch.Generator().manual_seed(0))
-        throws.append(int(agent._throw))
-    assert throws[0] == throws[1] < 16
-
-
 @pytest.mark.parametrize("way", ["cpu", pytest.param("cuda:0", marks=pytest.mark.gpu)])
 def test_the_weight_of_the_entropy_changes_without_recording_anew(way: str) -> None:
     """An agent that was given another weight later learns as one that had it from the start."""
@@ -363,14 +315,3 @@ def test_the_weight_of_the_entropy_changes_without_recording_anew(way: str) -> N
     assert found[0]["entropy"] > 1.0
     for name, value in found[0].items():
         assert found[1][name] == pytest.approx(value, rel=1e-6 if way == "cpu" else 1e-2), name
-
-
-def test_rows_are_numbered_over_all_ranks() -> None:
-    rows = torch.arange(3 * 8)
-    whole = ExperienceBuffer(3, 8, torch.device("cpu"))
-    assert torch.equal(whole.numbers(rows), rows)
-    parts = []
-    for rank in range(2):
-        part = ExperienceBuffer(3, 4, torch.device("cpu"), ranks=Ranks(rank, 2))
-        parts.append(part.numbers(rows[:12]).view(3, 4))
-    assert torch.equal(torch.cat(parts, 1).flatten(), rows)

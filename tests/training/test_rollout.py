@@ -7,6 +7,7 @@ import torch
 
 from keisei import Position, ops
 from keisei.config_schema import ModelConfig, TrainingConfig
+from keisei.core.coins import coins
 from keisei.core.experience_buffer import ExperienceBuffer
 from keisei.core.network import build_network
 from keisei.core.ppo_agent import PPOAgent
@@ -186,7 +187,9 @@ def test_an_illegal_action_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     env = ShogiVectorEnv(3, seed=1, check_actions=False)
     sample = env.sample
 
-    def sample_wrongly(logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def sample_wrongly(
+        logits: torch.Tensor, **_: object
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         actions, log_probs, entropy = sample(logits)
         actions[1] = int((~env.legal[1]).nonzero()[0, 0])
         return actions, log_probs, entropy
@@ -207,3 +210,62 @@ def test_values_are_measured_on_valid_rows() -> None:
     assert abs(figures["value_mean"]) < 1e-6
     assert abs(figures["value_deviation"] - (0.5 / 3) ** 0.5) < 1e-6
     assert abs(figures["explained_variance"] - 0.75) < 1e-6
+
+
+def mirroring_agent(**settings: object) -> PPOAgent:
+    """Its policy is sharp and tells left from right: weights drawn at random, far from uniform."""
+    torch.manual_seed(5)
+    network = build_network(ModelConfig(tower_depth=1, tower_width=16))
+    with torch.no_grad():
+        network.policy_out.weight.normal_(std=3.0)  # type: ignore[union-attr]
+    config = {"batch_size": 64, "precision": "float32", "compile": False, "seed": 4} | settings
+    return PPOAgent(network, TrainingConfig.model_validate({"mirror": True} | config), CPU)
+
+
+def test_half_of_the_positions_are_seen_mirrored_and_choices_played_as_they_are_meant() -> None:
+    agent = mirroring_agent()
+    env = ShogiVectorEnv(48, max_plies=20, seed=9, first_game=7)
+    twin = ShogiVectorEnv(48, max_plies=20, seed=9, first_game=7)
+    buffer = ExperienceBuffer(24, 48, CPU)
+    collect(env, agent, buffer)
+    numbers = torch.arange(48) + 7
+    flipped = 0
+    for ply in range(24):
+        flip = coins(4, twin.clock.long(), numbers)
+        flipped += int(flip.sum())
+        seen, _ = ops.mirror(twin.positions, torch.zeros_like(numbers), flip)
+        assert torch.equal(buffer.positions[ply], seen), f"ply {ply}"
+        labels = buffer.actions[ply].long()
+        valid = buffer.valid[ply]
+        legal = ops.unpack_mask(ops.legal_mask(seen))
+        assert legal.gather(1, labels[:, None]).squeeze(1)[valid].all()
+        step = twin.step(ops.mirror(seen, labels, flip)[1])  # raises for what is not legal
+        assert torch.equal(step.reward, buffer.rewards[ply])
+        assert torch.equal(step.ending, buffer.ending[ply])
+    assert torch.equal(twin.positions, env.positions)
+    assert 24 * 48 * 0.4 < flipped < 24 * 48 * 0.6
+
+
+def test_what_is_learned_from_mirrored_play_is_what_was_chosen() -> None:
+    """However sharp and lopsided the network is, its first look back finds no change."""
+    agent = mirroring_agent(target_kl=1e-4, ppo_epochs=1)
+    env = ShogiVectorEnv(32, max_plies=20, seed=9)
+    buffer = ExperienceBuffer(8, 32, CPU)
+    collect(env, agent, buffer)
+    agent.set_learning_rate(0.0)
+    figures = agent.learn(buffer, torch.Generator().manual_seed(0))
+    assert figures["gradient_steps"] == 4 and figures["kl_stop"] == 0
+    assert abs(figures["approx_kl"]) < 1e-6
+
+
+def test_mirrored_play_is_the_same_however_ranks_share_the_games() -> None:
+    whole = ExperienceBuffer(6, 64, CPU)
+    collect(ShogiVectorEnv(64, seed=9), mirroring_agent(), whole)
+    parts = []
+    for first in (0, 32):
+        part = ExperienceBuffer(6, 32, CPU)
+        collect(ShogiVectorEnv(32, seed=9, first_game=first), mirroring_agent(), part)
+        parts.append(part)
+    for name in ("positions", "actions"):
+        joined = torch.cat([getattr(part, name) for part in parts], dim=1)
+        assert torch.equal(joined, getattr(whole, name)), name
