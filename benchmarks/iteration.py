@@ -90,6 +90,7 @@ class Alone:
         repeated = positions.repeat(math.ceil(self.rows / len(positions)), 1)[: self.rows]
         self._collecting = agent.planes(positions)
         self._learning = agent.planes(repeated)
+        self._network.refresh()  # the last step of an iteration comes after its last look
         logits, values = self.forward()
         self._seeds = (
             torch.randn(self.rows, ops.LABELS, device=device).to(logits.dtype) * 1e-3,

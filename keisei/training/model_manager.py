@@ -54,6 +54,8 @@ class ModelManager:
         self._directory: Path | None = None
         self._saved_step = -1
         self._evaluations: dict[int, Evaluation] = {}
+        self.own_checkpoints: set[str] = set()
+        """names of the checkpoints that were saved, or begun, by this process"""
         self._lock = threading.Lock()
 
     @property
@@ -139,6 +141,7 @@ class ModelManager:
     def save_snapshot(self, snapshot: Snapshot, wait: bool = False) -> Path:
         """Saves the run as it stood then: see ``save_checkpoint``."""
         target = self.directory / checkpoint_name(snapshot.step)
+        self.own_checkpoints.add(target.name)
         self._writer.save(target, snapshot, self._config)
         self._saved_step = snapshot.step
         if wait:
@@ -151,6 +154,7 @@ class ModelManager:
         See ``CheckpointWriter.save_apart``.
         """
         target = self.directory / checkpoint_name(snapshot.step)
+        self.own_checkpoints.add(target.name)
         self._writer.save_apart(target, snapshot, self._config)
         return target
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -78,18 +78,19 @@ class SessionManager:
         """Whether figures reach Weights & Biases now."""
         return self._mirror is not None and self._mirror.active
 
-    def setup_directories(self, *, lock: bool = True) -> None:
+    def setup_directories(self, *, lock: bool = True, own: Collection[str] = ()) -> None:
         """Makes the run's folders; with ``lock`` keeps others out until ``finalize_session``.
 
         What is there already stays. Raises OSError where that is not allowed, ConfigError, on every
-        rank, if the run is in use or has gone on since it was chosen.
+        rank, if the run is in use or has gone on since it was chosen: if there are checkpoints that
+        are neither in ``own``, names of this process's, nor known from a resume.
         """
         error: Exception | None = None
         if self._ranks.is_main:
             try:
                 self._make_folder()
                 if lock:
-                    self._take_folder()
+                    self._take_folder(own)
             except (OSError, ConfigError) as caught:
                 error = caught
         if error is not None:
@@ -113,14 +114,14 @@ class SessionManager:
         make_folder(self.model_dir)
         self._made = True
 
-    def _take_folder(self) -> None:
+    def _take_folder(self, own: Collection[str] = ()) -> None:
         if self._lock is not None and self._lock.is_held:
             return
         try:
             lock = RunLock(self.run_artifact_dir)
         except RunInUseError as error:
             raise ConfigError(str(error)) from error
-        if not self._locked_before and self._has_gone_on():
+        if not self._locked_before and self._has_gone_on(own):
             lock.release()
             raise ConfigError(
                 f"run folder: expected {self.run_artifact_dir} as it was found, got another "
@@ -128,9 +129,9 @@ class SessionManager:
             )
         self._lock, self._locked_before = lock, True
 
-    def _has_gone_on(self) -> bool:
+    def _has_gone_on(self, own: Collection[str]) -> bool:
         """Whether another process has saved in the run's folder since this one looked there."""
-        saved = {path.name for path in list_checkpoints(self.model_dir)}
+        saved = {path.name for path in list_checkpoints(self.model_dir)} - set(own)
         point = self._point
         if point is not None and point.directory.resolve().parent == self.model_dir.resolve():
             saved -= {one.directory.name for one in point.rejected}

@@ -140,7 +140,7 @@ class Trainer(CompatibilityMixin):
 
     def _take_run(self, *, lock: bool) -> None:
         """Makes the run's folder; with ``lock`` it is this process's, and clears it."""
-        self.session_manager.setup_directories(lock=lock)
+        self.session_manager.setup_directories(lock=lock, own=self.model_manager.own_checkpoints)
         point = self._resume_point
         self.model_manager.attach(
             self._capture_parts(),
@@ -409,8 +409,11 @@ class Trainer(CompatibilityMixin):
         except Exception as error:
             if failure is None:
                 raise
+            notes = getattr(error, "__notes__", ())
+            if str(error) == str(failure) and not notes:  # said already
+                return
             plain = isinstance(error, (OSError, CheckpointWriteError))
-            text = "; ".join([str(error), *getattr(error, "__notes__", ())])
+            text = "; ".join([str(error), *notes])
             _log.error(
                 "after that, the run could not be finalized: %s",
                 text,

@@ -99,6 +99,9 @@ def test_network_that_works_wrongly_is_not_timed(monkeypatch):
     class Wrong:
         padded = False
 
+        def refresh(self):
+            right.refresh()
+
         def __call__(self, planes):
             return right(planes.flip(2))
 
