@@ -30,9 +30,9 @@ def test_a_rank_waits_for_those_that_live() -> None:
     """Rank 0 comes first and finds only what a dead rank 1 wrote."""
     store = dist.HashStore()
     before = meet_all(store, 2)
+    stale = store.get("proposal")
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(meet, store, 0, 2, WAIT)
-        stale = store.get("proposal")
         looked = threading.Event()
         while store.get("proposal") == stale:  # until the first has proposed with the dead one
             looked.wait(0.01)
