@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ import torch
 from keisei.config_schema import ConfigError, ResourcesConfig, config_from_dict, resolve
 from keisei.core.experience_buffer import ExperienceBuffer
 from keisei.envs import ShogiVectorEnv
+from keisei.training import resource_limits
 from keisei.training.resource_limits import (
     available,
     bytes_of_games,
@@ -78,3 +80,13 @@ def test_the_disk_keeps_its_reserve(tmp_path: Path) -> None:
     check_disk(tmp_path / "not" / "there" / "yet", 1000, 0.0)
     with pytest.raises(OSError, match=r"disk_reserve_gb: expected 1e\+12 GB to stay free"):
         check_disk(tmp_path, 1000, 1e12)
+
+
+def test_what_is_to_be_written_counts_against_the_reserve(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = SimpleNamespace(total=10**10, used=8 * 10**9, free=2 * 10**9)
+    monkeypatch.setattr(resource_limits.shutil, "disk_usage", lambda place: usage)
+    check_disk(tmp_path, 10**9, 1.0)
+    with pytest.raises(OSError, match=r"after 1\.500 GB are written, got 2\.000 GB free"):
+        check_disk(tmp_path, 15 * 10**8, 1.0)
