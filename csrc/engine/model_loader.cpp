@@ -3,6 +3,7 @@
 #include <stdexcept>
 #include <string_view>
 
+#include "engine/search/mock_evaluator.h"
 #include "engine/torchscript_evaluator.h"
 #include "engine/uniform_evaluator.h"
 
@@ -10,6 +11,7 @@ namespace keisei::engine {
 namespace {
 
 constexpr std::string_view kUniform = "uniform";
+constexpr std::string_view kMock = "mock";
 
 }  // namespace
 
@@ -21,7 +23,7 @@ void ModelLoader::load(const Settings& settings, UsiOutput& output) {
             "option or start with --model");
     }
     std::filesystem::file_time_type written{};
-    if (settings.model != kUniform) {
+    if (settings.model != kUniform && settings.model != kMock) {
         std::error_code error;
         written = std::filesystem::last_write_time(settings.model, error);
         if (error) {
@@ -34,6 +36,8 @@ void ModelLoader::load(const Settings& settings, UsiOutput& output) {
     evaluator_.reset();  // before the next one takes memory
     if (settings.model == kUniform) {
         evaluator_ = std::make_unique<UniformEvaluator>();
+    } else if (settings.model == kMock) {
+        evaluator_ = std::make_unique<MockEvaluator>();
     } else {
         evaluator_ = load_torchscript(settings.model, settings.device, settings.precision, output);
     }

@@ -24,28 +24,32 @@ Game::Game(const Position& start, int move_number) : first_move_number_(move_num
     reached_.push_back({start, key(start), -1, 0, 0, {0, 0}});
 }
 
-void Game::push(int label) {
-    if (!is_legal(position(), label)) {
-        throw std::invalid_argument("label: " + std::to_string(label) + " is not legal in " +
-                                    notation::to_sfen(position(), ply()));
-    }
+Reached follow(std::span<const Reached> history, int label) {
     Reached next{};
-    next.position = apply(position(), label);
+    next.position = apply(history.back().position, label);
     next.key = key(next.position);
     next.label = label;
-    next.checks = reached_.back().checks.after_move(in_check(next.position));
+    next.checks = history.back().checks.after_move(in_check(next.position));
     // The same side moves in every second position only.
-    const int here = static_cast<int>(reached_.size());
+    const int here = static_cast<int>(history.size());
     int carried = 0;
     for (int i = here - 2; i >= 0; i -= 2) {
-        const Reached& earlier = reached_[static_cast<std::size_t>(i)];
+        const Reached& earlier = history[static_cast<std::size_t>(i)];
         if (earlier.key != next.key) continue;
         if (next.times_before == 0) carried = earlier.position.occurrence() + 1;
         ++next.times_before;
         next.plies_since_first = here - i;
     }
     next.position = with_occurrence(next.position, carried);
-    reached_.push_back(next);
+    return next;
+}
+
+void Game::push(int label) {
+    if (!is_legal(position(), label)) {
+        throw std::invalid_argument("label: " + std::to_string(label) + " is not legal in " +
+                                    notation::to_sfen(position(), ply()));
+    }
+    reached_.push_back(follow(reached_, label));
 }
 
 void Game::pop() {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -25,6 +26,10 @@ struct Reached {
     int plies_since_first;  // since the first of them, 0 if there is none
     shogi::CheckRuns checks;
 };
+
+// What a legal label leads to from the last of these positions, which are one game's from its start
+// on.
+Reached follow(std::span<const Reached> history, int label);
 
 class Game {
  public:
