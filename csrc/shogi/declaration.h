@@ -42,8 +42,9 @@ KEISEI_HD bool can_declare(const Position& position, bool in_check,
     return declaration_points(position) >= needed;
 }
 
-KEISEI_HD bool can_declare(const Position& position) {
-    return can_declare(position, in_check(position));
+KEISEI_HD bool can_declare(const Position& position,
+                           DeclarationRule rule = DeclarationRule::points27) {
+    return can_declare(position, in_check(position), rule);
 }
 
 }  // namespace keisei::shogi

@@ -179,13 +179,16 @@ def _draft(rng: random.Random, wish: str, required: int) -> str:
     return text.sfen_of(board, "b", hand, rng.randint(1, 400))
 
 
-def entering_king_positions(seed: int, count: int) -> Iterator[str]:
-    """`count` SFENs with the declaring side to move, the same for the same seed."""
+def entering_king_positions(
+    seed: int, count: int, black_points: int = 28, white_points: int = 27
+) -> Iterator[str]:
+    """`count` SFENs with the declaring side to move, the same for the same seed; its points lie
+    around those it would need."""
     rng = random.Random(seed)
     while count > 0:
         wish = rng.choice(WISHES)
         white = rng.random() < 0.5
-        sfen = _draft(rng, wish, 27 if white else 28)
+        sfen = _draft(rng, wish, white_points if white else black_points)
         if wish == "check" and not cshogi.Board(sfen).is_check() and rng.random() < 0.9:
             continue
         board, _, hand, number = sfen.split()
