@@ -5,6 +5,7 @@ Usage: learning.py FOLDER SHUFFLE_BLOCKS DEVICE [mirror]. With one rank, too.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import sys
@@ -85,4 +86,7 @@ torch.save(
     folder / f"{ranks.rank}.pt",
 )
 if ranks.world_size > 1:
+    # NCCL waits for the recorded graphs that use it to be gone.
+    del collector, agent
+    gc.collect()
     torch.distributed.destroy_process_group()
