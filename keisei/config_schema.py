@@ -236,6 +236,11 @@ class LoggingConfig(_Section):
     """newest checkpoints that stay; 0: all"""
     keep_best: CountOrZero = 1
     """checkpoints that stay for being the best by evaluation"""
+    follow_games: Annotated[int, Field(ge=0, le=1024)] = 16
+    """games, of those side by side, of which every move is followed, to store some whole games and
+    how all of them began; 0: none"""
+    games_interval: Plies | Auto = "auto"
+    """plies between two records of whole games, at first: twice as many whenever there are 128"""
     run_root: FilePath = "runs"
     """folder of all runs"""
     run_name: FolderName | None = None
@@ -303,6 +308,7 @@ _UNREAD: tuple[_Unread, ...] = (
     ("evaluation.games", "evaluation.interval", lambda value: value is None),
     ("plugins.opponents", "evaluation.interval", lambda value: value is None),
     ("logging.keep_best", "evaluation.interval", lambda value: value is None),
+    ("logging.games_interval", "logging.follow_games", lambda value: value == 0),
     ("logging.wandb_project", "logging.wandb_enabled", lambda value: value is False),
     ("resources.gpu_memory_fraction", "training.device", lambda value: value == "cpu"),
 )
@@ -504,7 +510,7 @@ _AUTO: dict[str, dict[str, dict[str, Any]]] = {
         },
         "env": {"num_games": 4096},
         "model": {"tower_depth": 6, "tower_width": 128},
-        "logging": {"checkpoint_interval": 20_000_000},
+        "logging": {"checkpoint_interval": 20_000_000, "games_interval": 2_000_000},
         "distributed": {"backend": "nccl"},
     },
     "cpu": {
@@ -516,7 +522,7 @@ _AUTO: dict[str, dict[str, dict[str, Any]]] = {
         },
         "env": {"num_games": 128},
         "model": {"tower_depth": 2, "tower_width": 32},
-        "logging": {"checkpoint_interval": 100_000},
+        "logging": {"checkpoint_interval": 100_000, "games_interval": 20_000},
         "distributed": {"backend": "gloo"},
     },
 }

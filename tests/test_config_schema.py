@@ -213,6 +213,7 @@ UNREAD = {
     "evaluation: {games: 10}": ("evaluation.interval is None", "1000"),
     "plugins: {opponents: [a]}": ("evaluation.interval is None", "1000"),
     "logging: {keep_best: 1}": ("evaluation.interval is None", "1000"),
+    "logging: {follow_games: 0, games_interval: 9}": ("logging.follow_games is 0", "4"),
     "logging: {wandb_project: p}": ("logging.wandb_enabled is False", "true"),
     "training: {device: cpu}\nresources: {gpu_memory_fraction: 0.5}": (
         "training.device is 'cpu'",

@@ -53,7 +53,7 @@ class EndedGamesReader:
 
     def copy(self) -> None:
         """Starts the copy; the buffer must hold a whole rollout."""
-        self._host.copy_(_packed(self._buffer), non_blocking=self._cuda)
+        self._host.copy_(pack_endings(self._buffer), non_blocking=self._cuda)
         if self._cuda:
             self._copied = torch.cuda.Event()  # type: ignore[no-untyped-call]
             self._copied.record()
@@ -64,22 +64,33 @@ class EndedGamesReader:
             self._copied.synchronize()
         packed = self._host.numpy().astype(np.int64)
         ply, slot = np.nonzero(packed)
-        word = packed[ply, slot]
+        ending, winner, length = unpack_endings(packed[ply, slot])
         return EndedGames(
-            slot=slot + self._first_game,
-            ply=ply,
-            winner=(word >> _ENDING_BITS) % (1 << _WINNER_BITS) - 1,
-            ending=word % (1 << _ENDING_BITS),
-            length=word >> (_ENDING_BITS + _WINNER_BITS),
+            slot=slot + self._first_game, ply=ply, winner=winner, ending=ending, length=length
         )
 
 
-def _packed(buffer: ExperienceBuffer) -> Tensor:
-    """How each row ended its game in one word, int32 [T, N]; 0: it did not."""
-    ended = buffer.valid & (buffer.ending != ops.NOT_ENDED)
-    mover = buffer.white.int()
-    winner = torch.where(buffer.rewards > 0, mover, 1 - mover)
-    winner = torch.where(buffer.rewards == 0, NOBODY, winner)
-    word = buffer.ending.int() | ((winner + 1) << _ENDING_BITS)
-    word |= buffer.length << (_ENDING_BITS + _WINNER_BITS)
+def pack_endings(buffer: ExperienceBuffer, games: int | None = None) -> Tensor:
+    """How each row of the first ``games`` games ended its game, in one word; 0: it did not.
+
+    int32 [T, games]; None is all games.
+    """
+    ending, rewards = buffer.ending[:, :games], buffer.rewards[:, :games]
+    ended = buffer.valid[:, :games] & (ending != ops.NOT_ENDED)
+    mover = buffer.white[:, :games].int()
+    winner = torch.where(rewards > 0, mover, 1 - mover)
+    winner = torch.where(rewards == 0, NOBODY, winner)
+    word = ending.int() | ((winner + 1) << _ENDING_BITS)
+    word |= buffer.length[:, :games] << (_ENDING_BITS + _WINNER_BITS)
     return torch.where(ended, word, 0).int()
+
+
+def unpack_endings(
+    words: NDArray[np.int64],
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Ending, winner and length of what ``pack_endings`` gave; where no game ended 0, -1 and 0."""
+    return (
+        words % (1 << _ENDING_BITS),
+        (words >> _ENDING_BITS) % (1 << _WINNER_BITS) - 1,
+        words >> (_ENDING_BITS + _WINNER_BITS),
+    )

@@ -42,6 +42,8 @@ MAY_CHANGE: dict[str, tuple[str, ...]] = {
         "checkpoint_interval",
         "keep_checkpoints",
         "keep_best",
+        "follow_games",
+        "games_interval",
         "run_root",
         "run_name",
     ),

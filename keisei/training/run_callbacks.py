@@ -9,6 +9,8 @@ from keisei.config_schema import AppConfig
 from keisei.evaluation.evaluate import EvaluationResult
 from keisei.training.callback_manager import CallbackManager
 from keisei.training.callbacks import Schedule
+from keisei.training.followed_games import FollowedRows
+from keisei.training.game_log import GameLog
 from keisei.training.resource_monitor import MemoryLimitCallback
 from keisei.training.standard_callbacks import (
     CheckpointCallback,
@@ -27,16 +29,19 @@ def add_run_callbacks(
     evaluate: Callable[[int], EvaluationResult],
     record: Callable[[int, EvaluationResult], None],
     forget_after: Callable[[int], None],
+    followed_rows: Callable[[], FollowedRows],
 ) -> None:
     """Adds what ``config`` (resolved) asks for.
 
     Plugins come first and checkpoints after them, so that what a run is resumed from has seen all
     that came before it; where the best checkpoints stay, each evaluation gets one of its own.
     """
-    interval, evaluations = config.logging.checkpoint_interval, config.evaluation.interval
-    if isinstance(interval, str):
-        raise TypeError(f"logging.checkpoint_interval: expected a number, got {interval!r}")
+    interval = _number("checkpoint_interval", config.logging.checkpoint_interval)
+    evaluations = config.evaluation.interval
     callbacks.add_plugins()
+    if config.logging.follow_games:
+        games_interval = _number("games_interval", config.logging.games_interval)
+        callbacks.add(GameLog(followed_rows, games_interval), order=5)
     saving = [Schedule(every_steps=interval)]
     if evaluations is not None:
         evaluation = EvaluationCallback(evaluate, record, callbacks.fire, forget_after)
@@ -48,3 +53,9 @@ def add_run_callbacks(
     callbacks.add(PublishedCallback(published, callbacks.fire), order=30)
     if config.resources.memory_limit_gb is not None:
         callbacks.add(MemoryLimitCallback(config.resources.memory_limit_gb), order=40)
+
+
+def _number(key: str, value: int | str) -> int:
+    if isinstance(value, str):
+        raise TypeError(f"logging.{key}: expected a number, got {value!r}")
+    return value

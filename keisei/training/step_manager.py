@@ -15,6 +15,7 @@ from keisei.core.ppo_agent import PPOAgent
 from keisei.envs import ShogiVectorEnv
 from keisei.training.ended_games import EndedGames, EndedGamesReader
 from keisei.training.episode_state import EpisodeState
+from keisei.training.followed_games import FollowedGamesReader, FollowedRows
 from keisei.training.rollout import Collector, rollout_counts, rollout_values
 
 __all__ = ["EpisodeState", "StepManager"]
@@ -25,17 +26,25 @@ _PLANES = (ops.FEATURE_PLANES, 9, 9)
 class StepManager:
     """Plays rollouts with the games and learns from them; the order of rows is drawn here.
 
-    Figures are those of all ranks that the learner is one of.
+    Figures are those of all ranks that the learner is one of. Of the first ``follow`` games of this
+    rank all plies can be asked for.
     """
 
     def __init__(
-        self, game: ShogiVectorEnv, agent: PPOAgent, buffer: ExperienceBuffer, *, seed: int
+        self,
+        game: ShogiVectorEnv,
+        agent: PPOAgent,
+        buffer: ExperienceBuffer,
+        *,
+        seed: int,
+        follow: int = 0,
     ) -> None:
         self._game = game
         self._agent = agent
         self._buffer = buffer
         self._collector = Collector(game, agent, buffer)
         self._ended_games = EndedGamesReader(buffer, game.first_game)
+        self._followed = FollowedGamesReader(buffer, game, agent, follow) if follow else None
         self.shuffle = torch.Generator(agent.device).manual_seed(seed)
 
     @property
@@ -55,12 +64,23 @@ class StepManager:
         self._collector.start(on_ply)
         if note_games:
             self._ended_games.copy()
+        if self._followed is not None:
+            self._followed.copy()
         self._game.raise_errors()
         return rollout_counts(self._buffer, self._agent.ranks)
 
     def ended_games(self) -> EndedGames:
         """The games that ended in the last rollout that was played with ``note_games``."""
         return self._ended_games.read()
+
+    def followed_rows(self) -> FollowedRows:
+        """The plies of the games that are followed, in the last rollout that was played.
+
+        Raises RuntimeError if none is followed.
+        """
+        if self._followed is None:
+            raise RuntimeError("StepManager.followed_rows: expected games to follow, got none")
+        return self._followed.read()
 
     def learn(
         self,

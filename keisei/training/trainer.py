@@ -36,6 +36,7 @@ from keisei.training.display_manager import DisplayManager
 from keisei.training.distributed import fit_shuffle_blocks, join
 from keisei.training.env_manager import EnvManager
 from keisei.training.episode_state import EpisodeState
+from keisei.training.game_log import GameLog
 from keisei.training.interrupt import CurrentStop, StopRequest, leave
 from keisei.training.message_panel import MessagePanel
 from keisei.training.metrics_manager import MetricsManager
@@ -225,7 +226,11 @@ class Trainer(CompatibilityMixin):
         self.experience_buffer: ExperienceBuffer
         self.model, self.agent, self.experience_buffer = parts["setup_manager"]
         self.step_manager = StepManager(
-            self.game, self.agent, self.experience_buffer, seed=self.resolved_config.training.seed
+            self.game,
+            self.agent,
+            self.experience_buffer,
+            seed=self.resolved_config.training.seed,
+            follow=self.resolved_config.logging.follow_games if self.ranks.is_main else 0,
         )
         if self._resume_point is not None:
             self.model_manager.take_over(self._resume_point)
@@ -250,6 +255,9 @@ class Trainer(CompatibilityMixin):
         self._handle_checkpoint_resume()
         if self._initialized:  # built anew: what is saved is what is there now
             self.model_manager.capture_with(self._capture_parts())
+            for callback in self.callback_manager.callbacks:
+                if isinstance(callback, GameLog):
+                    callback.read_with(self.step_manager.followed_rows)
 
     def _initialize_callbacks(self) -> None:
         """Hangs on the run's events what the configuration and ``--profile`` ask for."""
@@ -274,6 +282,7 @@ class Trainer(CompatibilityMixin):
             evaluate=during("evaluating", "evaluation", self.evaluator.evaluate),
             record=functools.partial(note_evaluation, models, self.session_manager.log_both),
             forget_after=self.evaluator.forget_after,
+            followed_rows=self.step_manager.followed_rows,
         )
         profile = getattr(self.args, "profile", None)
         if profile is not None:
