@@ -199,7 +199,7 @@ def mean_interval(
     z = z_of(confidence)
     if not games:
         return 0.0, 1.0
-    seen = sum(c * v for c, v in zip(counts, values, strict=True)) / games
+    seen = sum(count * value for count, value in zip(counts, values, strict=True)) / games
 
     def deviation(mean: float) -> float:
         """How many standard errors the seen mean is above this one."""
@@ -220,27 +220,28 @@ def likeliest(counts: Sequence[int], values: Sequence[float], mean: float) -> Fl
     rest lies on the least or the greatest value, which then was not seen (M. Van den Bergh, The
     Generalized Maximum Likelihood Ratio for the Expectation Value of a Distribution).
     """
-    number = np.asarray(counts, dtype=np.float64)
-    shift = np.asarray(values, dtype=np.float64) - mean
-    total = float(number.sum())
-    used = number > 0
+    shift = [value - mean for value in values]
+    seen = [(count, a) for count, a in zip(counts, shift, strict=True) if count]
+    total = sum(counts)
     # Every share is positive between these; at an end the outermost value's may be anything.
-    least, most = -1 / float(shift[-1]), -1 / float(shift[0])
+    least, most = -1 / shift[-1], -1 / shift[0]
 
     def excess(t: float) -> float:
-        return float(np.sum(number[used] * shift[used] / (1 + t * shift[used])))
+        return sum(count * a / (1 + t * a) for count, a in seen)
 
-    shares = np.zeros_like(number)
+    def shares(t: float) -> Floats:
+        pairs = zip(counts, shift, strict=True)
+        return np.array([count / (total * (1 + t * a)) if count else 0.0 for count, a in pairs])
+
     for end, outer in ((least, -1), (most, 0)):
-        if not used[outer] and (excess(end) < 0) == (outer == -1):
-            shares[used] = number[used] / (total * (1 + end * shift[used]))
-            shares[outer] = max(0.0, 1 - float(shares.sum()))
-            return shares
+        if not counts[outer] and (excess(end) < 0) == (outer == -1):
+            found = shares(end)
+            found[outer] = max(0.0, 1 - float(found.sum()))
+            return found
     # excess falls from +inf (or from what stands at the end) to -inf.
-    t = bisect(excess, least, most)
-    shares[used] = number[used] / (total * (1 + t * shift[used]))
-    shares /= shares.sum()
-    return shares
+    found = shares(bisect(excess, least, most))
+    found /= found.sum()
+    return found
 
 
 def trinomial_variance(wins: Floats, draws: Floats, losses: Floats, rate: Floats) -> Floats:
