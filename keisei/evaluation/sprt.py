@@ -24,7 +24,7 @@ from keisei.evaluation.scores import Pairs, Score, likeliest, rate_of_elo
 
 
 @dataclass(frozen=True)
-class Sprt:
+class SPRT:
     """The test: is the player ``elo0`` stronger (H0), or ``elo1`` (H1)?"""
 
     elo0: float

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from keisei.evaluation.scores import Pairs, Score, rate_of_elo
-from keisei.evaluation.sprt import Sprt
+from keisei.evaluation.sprt import SPRT
 
 
 def test_bounds_are_walds():
-    assert Sprt(0, 10).bounds == pytest.approx((-math.log(19), math.log(19)))
-    low, high = Sprt(0, 10, alpha=0.01, beta=0.1).bounds
+    assert SPRT(0, 10).bounds == pytest.approx((-math.log(19), math.log(19)))
+    low, high = SPRT(0, 10, alpha=0.01, beta=0.1).bounds
     assert (low, high) == pytest.approx((math.log(0.1 / 0.99), math.log(0.9 / 0.01)))
 
 
@@ -17,9 +17,9 @@ def test_bounds_are_walds():
 def test_without_draws_it_is_the_binomial_test(wins, losses):
     s0, s1 = rate_of_elo(0), rate_of_elo(100)
     expected = wins * math.log(s1 / s0) + losses * math.log((1 - s1) / (1 - s0))
-    assert Sprt(0, 100).llr(Score(wins, 0, losses)) == pytest.approx(expected)
+    assert SPRT(0, 100).llr(Score(wins, 0, losses)) == pytest.approx(expected)
     doubled = Pairs((losses, 0, 0, 0, wins))
-    assert Sprt(0, 100).llr(doubled) == pytest.approx(expected)
+    assert SPRT(0, 100).llr(doubled) == pytest.approx(expected)
 
 
 def test_draws_are_a_nuisance_that_each_side_may_choose():
@@ -36,7 +36,7 @@ def test_draws_are_a_nuisance_that_each_side_may_choose():
         ).max()  # fmt: skip
 
     expected = best(30) - best(-10)
-    assert Sprt(-10, 30).llr(score) == pytest.approx(expected, rel=1e-6)
+    assert SPRT(-10, 30).llr(score) == pytest.approx(expected, rel=1e-6)
 
 
 def test_near_the_middle_it_is_the_normal_approximation():
@@ -46,17 +46,17 @@ def test_near_the_middle_it_is_the_normal_approximation():
     values, counts = np.array(pairs.values), np.array(pairs.counts)
     variance = counts @ (values - pairs.rate) ** 2 / pairs.pairs
     expected = pairs.pairs * (s1 - s0) * (2 * pairs.rate - s0 - s1) / (2 * variance)
-    assert Sprt(0, 4).llr(pairs) == pytest.approx(expected, rel=0.01)
+    assert SPRT(0, 4).llr(pairs) == pytest.approx(expected, rel=0.01)
 
 
 def test_all_draws_speak_for_no_difference():
-    test = Sprt(0, 50)
+    test = SPRT(0, 50)
     assert test.llr(Score(0, 1, 0)) == pytest.approx(math.log(2 - 2 * rate_of_elo(50)))
     assert test.decide(Score(0, 100, 0)) == "H0"
 
 
 def test_a_decision():
-    test = Sprt(0, 100)
+    test = SPRT(0, 100)
     assert test.llr(Score()) == test.llr(Pairs()) == 0
     assert test.decide(Score(10, 0, 10)) is None
     assert test.decide(Score(60, 0, 20)) == "H1"
@@ -70,7 +70,7 @@ def test_pairs_need_fewer_games_where_the_opening_decides():
     pairs = Pairs((0, 0, 90, 10, 0))
     score = Score(100, 10, 90)
     assert pairs.rate == score.rate
-    test = Sprt(0, 20)
+    test = SPRT(0, 20)
     assert test.decide(pairs) == "H1"
     assert test.decide(score) is None
 
@@ -86,4 +86,4 @@ def test_pairs_need_fewer_games_where_the_opening_decides():
 )
 def test_what_makes_no_sense_is_refused(arguments, words):
     with pytest.raises(ValueError, match=words):
-        Sprt(*arguments)
+        SPRT(*arguments)
