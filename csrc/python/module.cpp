@@ -4,16 +4,19 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include <array>
 #include <bit>
 #include <cstring>
 #include <limits>
 #include <optional>
+#include <span>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
 #include "game/game.h"
 #include "game/perft.h"
+#include "notation/packed.h"
 #include "notation/sfen.h"
 #include "notation/usi.h"
 #include "shogi/declaration.h"
@@ -171,6 +174,71 @@ shogi::Position position_of_words(const py::object& words) {
         throw std::invalid_argument("words: not a packed position, bits are set that have no use");
     }
     return position;
+}
+
+template <std::size_t kBytes>
+py::bytes as_bytes(const std::array<uint8_t, kBytes>& data) {
+    return {reinterpret_cast<const char*>(data.data()), kBytes};
+}
+
+// Any object that gives its bytes: bytes, bytearray, an array of uint8, a record of an array.
+std::string bytes_of(const py::object& data) {
+    if (py::isinstance<py::str>(data)) throw py::type_error("data: expected bytes, got text");
+    const auto bytes = py::reinterpret_steal<py::bytes>(PyObject_Bytes(data.ptr()));
+    if (!bytes) throw py::error_already_set();
+    return bytes;
+}
+std::span<const uint8_t> span_of(const std::string& data) {
+    return {reinterpret_cast<const uint8_t*>(data.data()), data.size()};
+}
+
+py::bytes to_psv(const Game& game, const std::optional<std::string>& move, int score, int result) {
+    notation::PsvFacts facts;
+    facts.score = score;
+    facts.move_number = game.ply();
+    facts.result = result;
+    if (move) facts.label = notation::parse_usi_move(game.position(), *move);
+    return as_bytes(notation::to_psv(game.position(), facts));
+}
+
+py::tuple from_psv(const py::object& data) {
+    const std::string bytes = bytes_of(data);
+    notation::PsvFacts facts;
+    const shogi::Position position = notation::parse_psv(span_of(bytes), facts);
+    std::optional<std::string> move;
+    if (facts.label) move = notation::to_usi(position, *facts.label);
+    return py::make_tuple(Game(position, facts.move_number), move, facts.score, facts.result);
+}
+
+void bind_packed(py::class_<Game>& position) {
+    position
+        .def_static(
+            "from_hcp",
+            [](const py::object& data, int ply) {
+                if (ply < 1 || ply > notation::kMaxMoveNumber) {
+                    throw std::invalid_argument("ply: expected 1 to " +
+                                                std::to_string(notation::kMaxMoveNumber) +
+                                                ", got " + std::to_string(ply));
+                }
+                const std::string bytes = bytes_of(data);
+                return Game(notation::parse_hcp(span_of(bytes)), ply);
+            },
+            py::arg("data"), py::arg("ply") = 1,
+            "The position of 32 bytes in Apery's form (HuffmanCodedPos), which has no move number. "
+            "Raises ValueError for anything else.")
+        .def(
+            "to_hcp", [](const Game& game) { return as_bytes(notation::to_hcp(game.position())); },
+            "The position as Apery's HuffmanCodedPos, 32 bytes, which cshogi and dlshogi read. "
+            "Raises ValueError unless all 40 pieces are there.")
+        .def_static("from_psv", &from_psv, py::arg("data"),
+                    "What 40 bytes of YaneuraOu's PackedSfenValue say: position, move in USI (None "
+                    "if there is none), score in centipawns and result (1, 0, -1), both for the "
+                    "side to move. Raises ValueError for anything else.")
+        .def("to_psv", &to_psv, py::arg("move") = py::none(), py::arg("score") = 0,
+             py::arg("result") = 0,
+             "The position as YaneuraOu's PackedSfenValue, 40 bytes, with a legal move in USI, a "
+             "score in centipawns and the result (1, 0, -1), both for the side to move. Raises "
+             "ValueError unless all fit and all 40 pieces are there.");
 }
 
 void bind_outcome(py::module_& module) {
@@ -341,6 +409,7 @@ void bind_position(py::module_& module) {
                 return py::module_::import("keisei.board_svg").attr("board_svg")(self);
             },
             "The board as an SVG picture, for notebooks.");
+    bind_packed(position);
 }
 
 }  // namespace
