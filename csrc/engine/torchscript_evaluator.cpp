@@ -6,6 +6,7 @@
 #include <torch/script.h>
 
 #include <cmath>
+#include <mutex>
 #include <stdexcept>
 #include <string_view>
 #include <vector>
@@ -99,12 +100,17 @@ class TorchScriptEvaluator final : public Evaluator {
         std::vector<float> logits(kLabels);
         std::vector<float> values(1);
         forward({&start, 1}, logits, values);
-        output.info_string("model " + path + " on " + device_.str() + " in " + precision);
+        description_ = device_.str() + " in " + precision;
+        output.info_string("model " + path + " on " + description_);
     }
+
+    int best_batch() const override { return device_.is_cuda() ? 128 : 8; }
+    std::string describe() const override { return description_; }
 
     void evaluate(std::span<const shogi::Position> positions, std::span<float> logits,
                   std::span<float> values) override {
         const c10::WarningUtils::WarningHandlerGuard guard(&warnings_);
+        const std::lock_guard lock(mutex_);
         try {
             forward(positions, logits, values);
         } catch (const std::exception& e) {
@@ -147,10 +153,12 @@ class TorchScriptEvaluator final : public Evaluator {
         }
     }
 
+    std::mutex mutex_;
     WarningsToOutput warnings_;
     torch::Device device_ = torch::kCPU;
     torch::ScalarType dtype_ = torch::kFloat;
     torch::jit::Module module_;
+    std::string description_;
 };
 
 }  // namespace

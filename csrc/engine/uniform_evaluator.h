@@ -9,6 +9,7 @@ class UniformEvaluator final : public Evaluator {
  public:
     void evaluate(std::span<const shogi::Position> positions, std::span<float> logits,
                   std::span<float> values) override;
+    std::string describe() const override { return "uniform"; }
 };
 
 }  // namespace keisei::engine

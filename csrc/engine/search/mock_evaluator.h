@@ -10,6 +10,7 @@ class MockEvaluator final : public Evaluator {
  public:
     void evaluate(std::span<const shogi::Position> positions, std::span<float> logits,
                   std::span<float> values) override;
+    std::string describe() const override { return "mock"; }
 };
 
 }  // namespace keisei::engine

@@ -1,160 +1,339 @@
 #include "engine/search/search.h"
 
 #include <algorithm>
-#include <cmath>
-#include <numeric>
+#include <chrono>
+#include <exception>
+#include <mutex>
 #include <stdexcept>
+#include <utility>
 
-#include "notation/usi.h"
+#include "engine/search/crew.h"
+#include "engine/search/lines.h"
+#include "engine/search/playouts.h"
 
 namespace keisei::engine {
 namespace {
 
-struct Node {
-    struct Child {
-        int label;
-        float policy;
-        int64_t visits = 0;
-        double sum = 0;  // of results for the mover at the parent
-        std::unique_ptr<Node> node = nullptr;
-    };
-    std::vector<Child> children;
-    int64_t visits = 0;
-    bool terminal = false;
-    float value = 0;
-};
+constexpr int64_t kMiB = 1 << 20;
+constexpr std::chrono::hours kForever(1 << 20);
+// While the tree is small its best leaves are few: a batch takes one in so many of its visits.
+constexpr int64_t kVisitsPerPlace = 8;
+// The same for Gumbel search, whose budget is small.
+constexpr int64_t kBudgetPerPlace = 16;
+
+// Whether a tree that was grown with one serves the other.
+bool same_tree(const SearchSettings& a, const SearchSettings& b) {
+    return a.hash_mib == b.hash_mib && a.policy_temperature == b.policy_temperature &&
+           a.draw_value_black == b.draw_value_black && a.draw_value_white == b.draw_value_white &&
+           a.max_moves_to_draw == b.max_moves_to_draw && a.declaration == b.declaration &&
+           a.generate_all == b.generate_all;
+}
+
+bool goes_on(const std::vector<game::Reached>& before, const std::vector<game::Reached>& now) {
+    return before.size() <= now.size() &&
+           std::ranges::equal(before, std::span(now).first(before.size()),
+                              [](const game::Reached& a, const game::Reached& b) {
+                                  return a.key == b.key && a.label == b.label &&
+                                         a.position == b.position;
+                              });
+}
 
 }  // namespace
 
 class Search::Implementation {
  public:
-    std::vector<Evaluator*> evaluators;
-    SearchSettings settings;
-    game::Game game;
-    std::unique_ptr<Node> root;
-    int64_t evaluations = 0;
+    ~Implementation() { finish(); }
 
-    // Returns the result for the mover here.
-    float visit(Node& node, int depth, int& deepest) {
-        deepest = std::max(deepest, depth);
-        ++node.visits;
-        if (node.visits == 1) return expand(node, depth);
-        if (node.terminal) return node.value;
-        Node::Child* best = nullptr;
-        double best_score = -1e9;
-        for (auto& child : node.children) {
-            const double q = child.visits > 0 ? child.sum / static_cast<double>(child.visits)
-                                              : node.value - settings.fpu_reduction;
-            const double u = settings.puct_init * child.policy *
-                             std::sqrt(static_cast<double>(node.visits)) /
-                             (1.0 + static_cast<double>(child.visits));
-            if (q + u > best_score) {
-                best_score = q + u;
-                best = &child;
-            }
-        }
-        if (!best->node) best->node = std::make_unique<Node>();
-        game.push(best->label);
-        const float result = -visit(*best->node, depth + 1, deepest);
-        game.pop();
-        ++best->visits;
-        best->sum += result;
-        return result;
+    void set_evaluators(std::span<Evaluator* const> evaluators) {
+        finish();
+        evaluators_.assign(evaluators.begin(), evaluators.end());
+        playouts_.clear();
+        clear();
     }
 
-    float expand(Node& node, int depth) {
-        const auto outcome = game.outcome();
-        const int mover = game.position().white_to_move() ? 1 : 0;
-        if (depth > 0 && outcome.ending != shogi::Ending::none) {
-            node.terminal = true;
-            node.value = outcome.winner < 0 ? 0.0f : outcome.winner == mover ? 1.0f : -1.0f;
-            return node.value;
-        }
-        std::vector<float> logits(shogi::kLabels);
-        float value = 0;
-        const shogi::Position position = game.position();
-        evaluators.at(0)->evaluate({&position, 1}, logits, {&value, 1});
-        ++evaluations;
-        node.value = value;
-        double total = 0;
-        for (const int label : notation::legal_labels(position)) {
-            const float weight = std::exp(logits[static_cast<std::size_t>(label)]);
-            node.children.push_back({label, weight});
-            total += weight;
-        }
-        for (auto& child : node.children) child.policy /= static_cast<float>(total);
-        return node.value;
+    void configure(const SearchSettings& settings) {
+        finish();
+        const bool keep = same_tree(settings, state_.settings);
+        if (settings.threads != state_.settings.threads) playouts_.clear();
+        state_.settings = settings;
+        if (!keep) clear();
     }
 
-    SearchReport report(int64_t nodes, int deepest) const {
-        SearchReport out{
-            .nodes = nodes, .evaluations = evaluations, .seldepth = deepest, .lines = {}};
-        std::vector<const Node::Child*> order;
-        for (const auto& child : root->children) order.push_back(&child);
-        std::ranges::stable_sort(order, [](const auto* a, const auto* b) {
-            return a->visits != b->visits ? a->visits > b->visits : a->policy > b->policy;
-        });
-        for (const auto* child : order) {
-            const double visits = static_cast<double>(std::max<int64_t>(child->visits, 1));
-            SearchLine line{.labels = {child->label},
-                            .value = static_cast<float>(child->sum / visits),
-                            .visits = child->visits,
-                            .policy = child->policy};
-            for (const Node* at = child->node.get(); at != nullptr && !at->children.empty();) {
-                const auto next = std::ranges::max_element(at->children, {}, &Node::Child::visits);
-                if (next->visits == 0) break;
-                line.labels.push_back(next->label);
-                at = next->node.get();
+    void clear() {
+        finish();
+        state_.tree.reset(
+            static_cast<std::size_t>(std::max<int64_t>(state_.settings.hash_mib, 1) * kMiB));
+        game_ = game::Game();
+        adopt(game_);
+    }
+
+    void set_position(const game::Game& game) {
+        finish();
+        if (!planted_) clear();
+        const TreeRules rules = rules_for(game);
+        if (goes_on(game_.history(), game.history()) &&
+            game_.ply() - game_.plies_played() == game.ply() - game.plies_played() &&
+            rules.draw_for_black == state_.rules.draw_for_black) {
+            for (auto i = game_.history().size(); i < game.history().size(); ++i) {
+                state_.tree.advance(game.history()[i].label);
             }
-            out.lines.push_back(std::move(line));
+        } else {
+            state_.tree.plant();
         }
+        adopt(game);
+    }
+
+    SearchReport run(const SearchLimits& limits, Stop& stop, const Reporter& reporter) {
+        begin(limits, stop);
+        if (!finished()) {
+            crew_.start([this](std::size_t number) { work(number); });
+            watch(limits, stop, reporter);
+        }
+        if (limits.nodes == 0 && limits.depth == 0 && !failed() && !stop.requested()) {
+            // All is known, and still nobody has asked for the answer.
+            if (reporter) reporter(report());
+            const auto never = std::chrono::steady_clock::now() + kForever;
+            stop.wait_until(never, [] { return false; });
+        }
+        state_.end = true;
+        if (!stop.requested() || !root_known()) crew_.wait();
+        {
+            const std::lock_guard lock(error_mutex_);
+            stop_ = nullptr;
+            if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
+        }
+        return report();
+    }
+
+ private:
+    // After this no thread works.
+    void finish() {
+        state_.end = true;
+        crew_.wait();
+        error_ = nullptr;
+    }
+
+    TreeRules rules_for(const game::Game& game) const {
+        const SearchSettings& s = state_.settings;
+        const bool white = game.position().white_to_move();
+        return {
+            .declaration = s.declaration,
+            .max_moves = s.max_moves_to_draw,
+            .moves_at_root = game.ply() - 1,
+            .generate_all = s.generate_all,
+            .draw_for_black = static_cast<float>(white ? -s.draw_value_white : s.draw_value_black)};
+    }
+
+    void adopt(const game::Game& game) {
+        game_ = game;
+        planted_ = true;
+        state_.rules = rules_for(game);
+        state_.history = game.history();
+        Node* root = state_.tree.root();
+        // The game went on where the tree took it for over.
+        if (root->state == NodeState::ended) {
+            state_.tree.plant();
+            root = state_.tree.root();
+        }
+        if (root->state == NodeState::fresh) remember(*root, state_.history);
+    }
+
+    void begin(const SearchLimits& limits, Stop& stop) {
+        finish();
+        if (evaluators_.empty())
+            throw std::runtime_error("search: expected an evaluator, got none");
+        if (!planted_) clear();
+        const SearchSettings& s = state_.settings;
+        const std::size_t threads =
+            evaluators_.size() * static_cast<std::size_t>(std::max(s.threads, 1));
+        if (playouts_.size() != threads) {
+            playouts_.clear();
+            for (std::size_t i = 0; i < threads; ++i) {
+                playouts_.emplace_back(state_, *evaluators_[i % evaluators_.size()]);
+            }
+        }
+        crew_.resize(threads);
+        if (threads == 1) state_.tree.settle();
+
+        limits_ = limits;
+        stop_ = &stop;
+        state_.node_limit = limits.nodes;
+        state_.claimed = 0;
+        state_.nodes = 0;
+        state_.evaluations = 0;
+        state_.deepest = 0;
+        state_.full = false;
+        state_.end = false;
+        stuck_ = false;
+        start_rounds_ = state_.rounds;
+        const bool gumbel = limits.nodes > 0 &&
+                            (s.root == RootChoice::gumbel ||
+                             (s.root == RootChoice::automatic && limits.nodes <= s.gumbel_limit));
+        state_.root_moves.begin(limits.root_labels, gumbel, limits.nodes);
+        prepare(limits);
+        visits_before_ = state_.tree.root()->visits;
+        const int wanted = s.batch_size > 0 ? s.batch_size : evaluators_[0]->best_batch();
+        batch_size_ =
+            gumbel ? std::clamp<int64_t>(limits.nodes / kBudgetPerPlace, 1, wanted) : wanted;
+    }
+
+    void prepare(const SearchLimits& limits) {
+        Node* root = state_.tree.root();
+        state_.whole_root = !limits.root_labels.empty();
+        const auto is_candidate = [&](int label) {
+            return std::ranges::find(root->moves(), label, &Candidate::label) !=
+                   root->moves().end();
+        };
+        if (root->state == NodeState::expanded &&
+            !std::ranges::all_of(limits.root_labels, is_candidate)) {
+            state_.tree.plant();
+            root = state_.tree.root();
+            remember(*root, state_.history);
+        }
+        if (root->state == NodeState::expanded) prepare_root(state_);
+    }
+
+    // What each thread does.
+    void work(std::size_t number) {
+        try {
+            while (!state_.end) {
+                const uint32_t seen = state_.rounds;
+                const bool any = playouts_[number].round(static_cast<int>(places()));
+                if (state_.full) make_room();
+                if (any) tell_round();
+                if (finished() || stuck_) state_.end = true;
+                if (any || state_.end) continue;
+                if (state_.node_limit > 0 && state_.claimed >= state_.node_limit) break;
+                state_.rounds.wait(seen);
+            }
+        } catch (...) {
+            const std::lock_guard lock(error_mutex_);
+            if (!error_) error_ = std::current_exception();
+            state_.end = true;
+        }
+        tell_round();
+    }
+
+    void tell_round() {
+        ++state_.rounds;
+        state_.rounds.notify_all();
+        const std::lock_guard lock(error_mutex_);
+        if (stop_ != nullptr) stop_->wake();
+    }
+
+    int64_t places() const {
+        return std::min(batch_size_, 1 + (visits_before_ + state_.nodes) / kVisitsPerPlace);
+    }
+
+    void make_room() {
+        state_.gate.close();
+        if (state_.full) {
+            const bool gained = state_.tree.prune() > 0;
+            // Else what is under way elsewhere fills the memory, and will come back.
+            stuck_ = stuck_ || (!gained && state_.tree.root()->pending == 0);
+            state_.full = false;
+        }
+        state_.gate.open();
+    }
+
+    bool failed() {
+        const std::lock_guard lock(error_mutex_);
+        return error_ != nullptr;
+    }
+
+    bool root_known() {
+        Node& root = *state_.tree.root();
+        const std::lock_guard lock(root.lock);
+        return root.state == NodeState::expanded;
+    }
+
+    bool finished() {
+        if (limits_.nodes > 0 && state_.nodes >= limits_.nodes) return true;
+        const Inside inside(state_.gate);
+        Node& root = *state_.tree.root();
+        {
+            const std::lock_guard lock(root.lock);
+            if (root.state != NodeState::expanded) return false;
+            if (decided(root)) return true;
+        }
+        return limits_.depth > 0 && best_depth(state_) >= limits_.depth;
+    }
+
+    // Whether no more search changes what is reported.
+    bool decided(const Node& root) const {
+        const Fate fate = state_.root_moves.fate(root);
+        if (!fate || limits_.multipv <= 1) return static_cast<bool>(fate);
+        int proved = 0;
+        for (std::size_t i = 0; i < root.edge_count; ++i) {
+            proved += state_.root_moves.allowed(i) && root.edges[i].fate ? 1 : 0;
+        }
+        return proved >= std::min(limits_.multipv, state_.root_moves.allowed_count());
+    }
+
+    // Reports until the threads come to an end or the stop is there.
+    void watch(const SearchLimits& limits, Stop& stop, const Reporter& reporter) {
+        const std::chrono::milliseconds pause =
+            limits.report_ms > 0 ? std::chrono::milliseconds(limits.report_ms) : kForever;
+        // Whatever comes, the root has to be known.
+        if (!root_known()) state_.rounds.wait(start_rounds_);
+        if (reporter) reporter(report());
+        while (!stop.requested() && !crew_.idle()) {
+            const auto time = std::chrono::steady_clock::now() + pause;
+            stop.wait_until(time, [&] { return crew_.idle() || state_.end; });
+            if (state_.end) break;
+            if (!stop.requested() && reporter) reporter(report());
+        }
+    }
+
+    SearchReport report() {
+        const Inside inside(state_.gate);
+        SearchReport out;
+        out.nodes = state_.nodes;
+        out.evaluations = state_.evaluations;
+        out.lines = best_lines(state_, static_cast<std::size_t>(std::max(limits_.multipv, 2)));
         out.depth = out.lines.empty() ? 0 : static_cast<int>(out.lines[0].labels.size());
+        out.seldepth = std::max(state_.deepest.load(), out.depth);
+        out.hashfull = state_.tree.permille_used();
+        Node& root = *state_.tree.root();
+        const std::lock_guard lock(root.lock);
+        out.proved = root.state == NodeState::expanded && state_.root_moves.fate(root);
         return out;
     }
+
+    SearchState state_;
+    std::vector<Evaluator*> evaluators_;
+    std::vector<Playouts> playouts_;  // one a thread
+    game::Game game_;                 // whose last position is the root
+    bool planted_ = false;
+    SearchLimits limits_;
+    int64_t batch_size_ = 1;
+    int64_t visits_before_ = 0;  // of the root
+    uint32_t start_rounds_ = 0;
+    std::atomic<bool> stuck_{false};  // the memory is full of what cannot be given up
+
+    std::mutex error_mutex_;
+    std::exception_ptr error_;  // of the first thread that failed
+    Stop* stop_ = nullptr;      // of the caller, while there is one
+    Crew crew_;                 // last: its threads use all the others
 };
 
 Search::Search() : implementation_(std::make_unique<Implementation>()) {}
 Search::~Search() = default;
 
 void Search::set_evaluators(std::span<Evaluator* const> evaluators) {
-    implementation_->evaluators.assign(evaluators.begin(), evaluators.end());
-    clear();
+    implementation_->set_evaluators(evaluators);
 }
 void Search::configure(const SearchSettings& settings) {
-    implementation_->settings = settings;
+    implementation_->configure(settings);
 }
 void Search::clear() {
-    implementation_->root.reset();
+    implementation_->clear();
 }
 void Search::set_position(const game::Game& game) {
-    implementation_->game = game;
-    clear();
+    implementation_->set_position(game);
 }
-
 SearchReport Search::run(const SearchLimits& limits, Stop& stop, const Reporter& reporter) {
-    auto& search = *implementation_;
-    search.root = std::make_unique<Node>();
-    search.evaluations = 0;
-    int64_t nodes = 0;
-    int deepest = 0;
-    SearchReport report;
-    while (nodes == 0 || !stop.requested()) {
-        search.visit(*search.root, 0, deepest);
-        if (nodes++ == 0) {
-            std::erase_if(search.root->children, [&](const auto& child) {
-                return !limits.root_labels.empty() &&
-                       std::ranges::find(limits.root_labels, child.label) ==
-                           limits.root_labels.end();
-            });
-        }
-        report = search.report(nodes, deepest);
-        if (reporter) reporter(report);
-        if ((limits.nodes > 0 && nodes >= limits.nodes) ||
-            (limits.depth > 0 && report.depth >= limits.depth)) {
-            break;
-        }
-    }
-    return report;
+    return implementation_->run(limits, stop, reporter);
 }
 
 }  // namespace keisei::engine

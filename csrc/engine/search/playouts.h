@@ -1,0 +1,93 @@
+// What one thread of the search does: walks down the tree to positions that nobody has evaluated,
+// has a batch of them evaluated, and carries the results up again.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <vector>
+
+#include "engine/evaluator.h"
+#include "engine/search/gate.h"
+#include "engine/search/root_choice.h"
+#include "engine/search/rules.h"
+#include "engine/search/tree.h"
+
+namespace keisei::engine {
+
+// What the threads of one search share. The constants are set while no thread works.
+struct SearchState {
+    Tree tree;
+    Gate gate;  // inside: who touches the tree
+    SearchSettings settings;
+    TreeRules rules;
+    std::vector<game::Reached> history;  // of the game, up to the root
+    int64_t node_limit = 0;              // 0: none
+    bool whole_root = false;  // all legal moves are candidates there, whatever the rules leave out
+    RootMoves root_moves;     // under the root's lock
+
+    std::atomic<int64_t> claimed{0};  // playouts that were begun
+    std::atomic<int64_t> nodes{0};    // playouts that came back
+    std::atomic<int64_t> evaluations{0};
+    std::atomic<int> deepest{0};
+    std::atomic<bool> end{false};   // the threads shall come to an end
+    std::atomic<bool> full{false};  // the memory
+    std::atomic<uint32_t> rounds{
+        0};  // batches that came back: whoever finds all taken waits for one
+};
+
+class Playouts {
+ public:
+    Playouts(SearchState& state, Evaluator& evaluator) : state_(state), evaluator_(evaluator) {}
+
+    // One batch. Returns false if there was nothing to do: another thread has it all. Throws what
+    // the evaluator throws, having taken back what it had begun.
+    bool round(int batch_size);
+
+ private:
+    struct Step {
+        Node* node;
+        uint16_t edge;
+    };
+    // A position on its way through the evaluator.
+    struct Leaf {
+        Node* node;
+        bool complete;
+        std::vector<Step> path;
+    };
+    enum class Landing : uint8_t { batch, done, collision, full };
+
+    void gather(int batch_size);
+    Landing descend();
+    // `node` is pending, by this thread; `created` just now.
+    Landing open(Node& node, bool created);
+    // Candidates from logits, by falling probability.
+    void rank_moves(std::span<const uint16_t> labels, std::span<const float> logits);
+    // Gives the pending node the candidates that rank_moves left.
+    void expand(Node& node, bool complete, float value);
+    void back_up(std::span<const Step> path, float value, Fate fate);
+    void take_back(std::span<const Step> path);
+    void evaluate();
+    void abandon();
+    int choose(Node& node, float draw);
+    int choose_by_puct(Node& node, float draw);
+
+    SearchState& state_;
+    Evaluator& evaluator_;
+    std::vector<game::Reached> line_;  // the history and the descent
+    std::vector<Step> path_;
+    std::vector<Candidate> candidates_;
+
+    std::vector<Leaf> leaves_;
+    std::vector<std::vector<Step>> collided_;
+    std::vector<shogi::Position> positions_;
+    std::vector<uint16_t> labels_;
+    std::vector<uint32_t> ends_;
+    std::vector<float> logits_;
+    std::vector<float> values_;
+    int done_ = 0;  // playouts of this round that needed no evaluation
+};
+
+// Makes the root ready for a search: all its edges are there. Whoever holds its lock.
+void prepare_root(SearchState& state);
+
+}  // namespace keisei::engine
