@@ -42,6 +42,7 @@ __all__ = [
     "EvaluationConfig",
     "LoggingConfig",
     "ModelConfig",
+    "PastSelvesConfig",
     "PluginsConfig",
     "ResourcesConfig",
     "TrainingConfig",
@@ -212,6 +213,25 @@ class ModelConfig(_Section):
         return name
 
 
+class PastSelvesConfig(_Section):
+    """Games of the learner against what it was before, in place of games against itself."""
+
+    share: Fraction = 0.0
+    """share of the games that are played against past selves; 0: none"""
+    opponents: Annotated[int, Field(gt=0, le=1000)] = 4
+    """past selves that play at once, each in an equal part of these games"""
+    interval: Plies | Auto = "auto"
+    """plies between two times that the present weights join the past selves"""
+    capacity: Annotated[int, Field(gt=0, le=10_000)] = 20
+    """past selves that are kept; the oldest leaves first"""
+    selection: Literal["uniform", "hardest"] = "hardest"
+    """who plays: each as often, or those more often that the learner scores less against"""
+    stay: Count = 32
+    """iterations that a past self plays on before its place is drawn anew"""
+    greedy: bool = False
+    """past selves make their most probable move; else it is drawn as the learner's is"""
+
+
 class EvaluationConfig(_Section):
     """Matches that are played while training goes on."""
 
@@ -289,6 +309,7 @@ class AppConfig(_Section):
     training: TrainingConfig = TrainingConfig()
     env: EnvConfig = EnvConfig()
     model: ModelConfig = ModelConfig()
+    past_selves: PastSelvesConfig = PastSelvesConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     logging: LoggingConfig = LoggingConfig()
     resources: ResourcesConfig = ResourcesConfig()
@@ -305,6 +326,10 @@ _UNREAD: tuple[_Unread, ...] = (
     ("model.tower_width", "model.type", lambda value: value != "resnet"),
     ("model.se_ratio", "model.type", lambda value: value != "resnet"),
     ("model.options", "model.type", lambda value: value == "resnet"),
+    *(
+        (f"past_selves.{key}", "past_selves.share", lambda value: value == 0)
+        for key in ("opponents", "interval", "capacity", "selection", "stay", "greedy")
+    ),
     ("evaluation.games", "evaluation.interval", lambda value: value is None),
     ("plugins.opponents", "evaluation.interval", lambda value: value is None),
     ("logging.keep_best", "evaluation.interval", lambda value: value is None),
@@ -510,6 +535,7 @@ _AUTO: dict[str, dict[str, dict[str, Any]]] = {
         },
         "env": {"num_games": 4096},
         "model": {"tower_depth": 6, "tower_width": 128},
+        "past_selves": {"interval": 10_000_000},
         "logging": {"checkpoint_interval": 20_000_000, "games_interval": 2_000_000},
         "distributed": {"backend": "nccl"},
     },
@@ -522,6 +548,7 @@ _AUTO: dict[str, dict[str, dict[str, Any]]] = {
         },
         "env": {"num_games": 128},
         "model": {"tower_depth": 2, "tower_width": 32},
+        "past_selves": {"interval": 50_000},
         "logging": {"checkpoint_interval": 100_000, "games_interval": 20_000},
         "distributed": {"backend": "gloo"},
     },

@@ -210,6 +210,17 @@ UNREAD = {
     "model: {type: 'm:C', tower_width: 3}": ("model.type is 'm:C'", "resnet"),
     "model: {type: 'm:C', se_ratio: 3}": ("model.type is 'm:C'", "resnet"),
     "model: {options: {a: 1}}": ("model.type is 'resnet'", "m:C"),
+    **{
+        f"past_selves: {{{key}: {value}}}": ("past_selves.share is 0.0", "0.25")
+        for key, value in {
+            "opponents": 2,
+            "interval": 1000,
+            "capacity": 5,
+            "selection": "uniform",
+            "stay": 4,
+            "greedy": "true",
+        }.items()
+    },
     "evaluation: {games: 10}": ("evaluation.interval is None", "1000"),
     "plugins: {opponents: [a]}": ("evaluation.interval is None", "1000"),
     "logging: {keep_best: 1}": ("evaluation.interval is None", "1000"),
@@ -308,7 +319,7 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
         (
             {"KEISEI_TRAINNING__BATCH_SIZE": "1"},
             "KEISEI_TRAINNING__BATCH_SIZE: trainning: unknown section; did you mean training? "
-            "expected one of training, env, model, evaluation, logging, ",
+            "expected one of training, env, model, past_selves, evaluation, logging, ",
         ),
         ({"KEISEI_ENV__NUM_GAMES": "? [a]"}, "KEISEI_ENV__NUM_GAMES: not a YAML value: '? [a]'"),
         (

@@ -18,11 +18,12 @@ from keisei.config_schema import (
     EnvConfig,
     LoggingConfig,
     ModelConfig,
+    PastSelvesConfig,
     TrainingConfig,
 )
 from keisei.training import Trainer
 from keisei.training.callbacks import Callback, Snapshot, StopTraining
-from keisei.training.checkpoint import load_checkpoint
+from keisei.training.checkpoint import TrainingState, load_checkpoint
 
 PLIES = 8 * 4
 """of an iteration, unless a game is at its move limit"""
@@ -48,6 +49,10 @@ def tiny_config(root: Path, iterations: int, save_every: int = 1, **training: An
                 "seed": 5,
             }
             | training
+        ),
+        # Half of the games against past selves, which join, leave and change places.
+        past_selves=PastSelvesConfig(
+            share=0.5, opponents=2, interval=PLIES, capacity=3, stay=3, selection="hardest"
         ),
         # Games of at most five plies: they end, are cut off and begin again within the run.
         env=EnvConfig(num_games=8, max_plies=5),
@@ -83,7 +88,16 @@ def contents(checkpoint: Path) -> dict[str, Any]:
     """All that a checkpoint holds, but for the seconds that it took."""
     model, state = load_checkpoint(checkpoint)
     values = {name: value for name, value in state.values.items() if name != "seconds"}
-    return {**model.weights, **state.tensors, "values": values}
+    return {**model.weights, **state.tensors, **_past(state), "values": values}
+
+
+def _past(state: TrainingState) -> dict[str, Tensor]:
+    """The weights of a run's past selves."""
+    return {
+        f"{one.file}: {name}": tensor
+        for one in state.past_selves
+        for name, tensor in one.weights.items()
+    }
 
 
 def differences(ours: dict[str, Any], theirs: dict[str, Any]) -> list[str]:
@@ -102,7 +116,8 @@ def differences(ours: dict[str, Any], theirs: dict[str, Any]) -> list[str]:
 def digest(run: Trainer) -> dict[str, str]:
     """A sum of everything that a checkpoint of the run as it stands would hold."""
     held = run.model_manager.capture()
-    parts: dict[str, Any] = {**held.network, **held.state.tensors, **held.state.values}
+    state = held.state
+    parts: dict[str, Any] = {**held.network, **state.tensors, **_past(state), **state.values}
     del parts["seconds"]
     sums = {}
     for name, part in parts.items():

@@ -31,7 +31,8 @@ class Minibatch:
     returns: Tensor
     """float32 [B]"""
     valid: Tensor
-    """bool [B]; False: the row of a truncated game, no part of any loss or statistic"""
+    """bool [B]; False: the row of a truncated game, or an opponent's ply; no part of any loss or
+    statistic"""
 
 
 class ExperienceBuffer:
@@ -43,6 +44,9 @@ class ExperienceBuffer:
     With several ``ranks`` N is this rank's share of the games, and the statistics of the advantages
     are those of all. ``shuffle_blocks``: see ``shuffled_rows``; None is one a rank. Raises
     ValueError if the blocks cannot be equal.
+
+    With ``opponents`` some plies may be theirs: each decision says which are the learner's ``own``,
+    and nothing is learned from others.
     """
 
     def __init__(
@@ -53,6 +57,7 @@ class ExperienceBuffer:
         *,
         ranks: Ranks = SINGLE,
         shuffle_blocks: int | None = None,
+        opponents: bool = False,
     ) -> None:
         blocks = ranks.world_size if shuffle_blocks is None else shuffle_blocks
         if blocks % ranks.world_size or num_games * ranks.world_size % blocks:
@@ -72,6 +77,9 @@ class ExperienceBuffer:
         self.rewards = torch.zeros(shape, device=device)
         self.ending = torch.zeros(shape, dtype=torch.uint8, device=device)
         self.valid = torch.zeros(shape, dtype=torch.bool, device=device)
+        self.own: Tensor | None = torch.zeros_like(self.valid) if opponents else None
+        """whether the learner moved, bool [T, N]; None: it always does"""
+        self._learnt = torch.zeros_like(self.valid) if opponents else None
         self.length = torch.zeros(shape, dtype=torch.int32, device=device)
         self.lost = torch.zeros((), device=device)
         """1 if a value or a move's log-probability is not finite on any rank, else 0"""
@@ -90,6 +98,11 @@ class ExperienceBuffer:
         return self._rows == self.rollout_length
 
     @property
+    def learnt(self) -> Tensor:
+        """The moves that are learned from, bool [T, N]: valid and the learner's own."""
+        return self.valid if self._learnt is None else self._learnt
+
+    @property
     def white(self) -> Tensor:
         """Whether white was to move, bool [T, N]."""
         return self.positions[:, :, _SIDE_WORD] < 0
@@ -101,11 +114,13 @@ class ExperienceBuffer:
         actions: Tensor,
         log_probs: Tensor,
         values: Tensor,
+        own: Tensor | None = None,
     ) -> None:
         """What was seen and chosen in each game, before the games move.
 
-        positions int32 [N, 17], actions int64 [N], log_probs and values float [N]. Raises
-        RuntimeError when the buffer is full or a result is due.
+        positions int32 [N, 17], actions int64 [N], log_probs and values float [N], own bool [N],
+        which there is with ``opponents`` and only there: else ValueError. Raises RuntimeError when
+        the buffer is full or a result is due.
         """
         if self.full or self._decided:
             raise RuntimeError(
@@ -113,6 +128,11 @@ class ExperienceBuffer:
                 f"got a decision after {self._rows} of {self.rollout_length} plies"
             )
         row = self._rows
+        if self.own is not None and own is not None:
+            self.own[row].copy_(own)
+        elif self.own is not own:
+            expected = "none" if self.own is None else "whose plies these are"
+            raise ValueError(f"ExperienceBuffer: own: expected {expected}, got {own!r}")
         self.positions[row].copy_(positions)
         self.actions[row].copy_(actions)
         self.log_probs[row].copy_(log_probs)
@@ -130,6 +150,8 @@ class ExperienceBuffer:
         self.ending[row].copy_(ending)
         self.valid[row].copy_(valid)
         self.length[row].copy_(length)
+        if self.own is not None and self._learnt is not None:
+            torch.logical_and(valid, self.own[row], out=self._learnt[row])
         self._rows += 1
         self._decided = False
 
@@ -138,22 +160,27 @@ class ExperienceBuffer:
     ) -> None:
         """Zero-sum GAE over the whole rollout; ``last_values`` [N]: of the games as they stand.
 
-        With ``normalize`` the advantages of the valid rows of all ranks get mean 0 and deviation 1.
-        Returns stay as they are. ``lost`` says whether there is a number that is not finite, from
-        which there are no advantages. Raises RuntimeError unless the buffer is full.
+        Where opponents reply it runs over the learner's own plies: see ``keisei.ops.gae``.
+
+        With ``normalize`` the advantages of the rows that are learned from, of all ranks, get mean
+        0 and deviation 1. Returns stay as they are. ``lost`` says whether there is a number that is
+        not finite, from which there are no advantages. Raises RuntimeError unless the buffer is
+        full.
         """
         if not self.full:
             raise RuntimeError(
                 f"ExperienceBuffer: expected {self.rollout_length} plies, got {self._rows}"
             )
         self.values[-1].copy_(last_values)
-        known = (self.log_probs.isfinite() | ~self.valid).all() & self.values.isfinite().all()
+        known = (self.log_probs.isfinite() | ~self.learnt).all() & self.values.isfinite().all()
         self.lost.copy_(self._ranks.max_(1.0 - known.float()))
+        # Where every ply of a game is the learner's own, the two forms are the same to the bit.
+        form: ops.GaeForm = "zero_sum" if self.own is None else "own_plies"
         advantages, returns = ops.gae(
-            self.values, self.rewards, self.ending, self.valid, gamma, gae_lambda, "zero_sum"
+            self.values, self.rewards, self.ending, self.valid, gamma, gae_lambda, form, self.own
         )
         if normalize:
-            weight = self.valid.float()
+            weight = self.learnt.float()
             count, total = self._ranks.sum_(
                 torch.stack((weight.sum(), (advantages * weight).sum()))
             )
@@ -161,7 +188,7 @@ class ExperienceBuffer:
             mean = total / count
             squares = ((advantages - mean).square() * weight).sum()
             deviation = (self._ranks.sum_(squares) / count).sqrt()
-            advantages = torch.where(self.valid, (advantages - mean) / (deviation + 1e-8), 0.0)
+            advantages = torch.where(self.learnt, (advantages - mean) / (deviation + 1e-8), 0.0)
         self.advantages.copy_(advantages)
         self.returns.copy_(returns)
 
@@ -204,7 +231,7 @@ class ExperienceBuffer:
             values=self.values.view(-1)[index],
             advantages=self.advantages.view(count)[index],
             returns=self.returns.view(count)[index],
-            valid=self.valid.view(count)[index] & (rows >= 0),
+            valid=self.learnt.view(count)[index] & (rows >= 0),
         )
 
     def mark_full(self) -> None:

@@ -154,6 +154,17 @@ class PPOAgent:
             self.network.compile()
         self._changes += 1
 
+    def alike(self, model: ActorCriticProtocol) -> WorkingNetwork:
+        """Another network of the same kind, in the arithmetic that this one has now.
+
+        It is never compiled by torch: fused as this one is, or as it stands.
+        """
+        if isinstance(self.network, PlainNetwork) or not isinstance(model, ResNet):
+            return PlainNetwork(model, self.device, self._dtype)
+        from keisei.core.fused import FusedResNet  # as in compile_network
+
+        return FusedResNet(model, self._dtype)
+
     @property
     def changes(self) -> int:
         """How often something was replaced, after which no recorded work holds."""

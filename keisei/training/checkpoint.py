@@ -4,6 +4,7 @@
 ``model.ckpt``                 the network: see ``keisei.core.model_file``
 ``training-00000.safetensors`` the tensors of the training state, a file per rank
 ``training-00000.json``        its plain values
+``past-self-*.safetensors``    past selves, if there are any: see ``past_self_files``
 ``checkpoint.json``            format, step, ranks, and the SHA-256 of every other file
 ``evaluation.json``            how strong it proved, if it was evaluated; written later
 =============================  ===============================================================
@@ -17,8 +18,9 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePath
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -41,6 +43,13 @@ from keisei.core.model_file import (
     read_json,
     save_model,
     unreadable,
+)
+from keisei.training.past_self_files import (
+    PATTERN,
+    PastSelf,
+    Written,
+    read_past_self,
+    write_past_self,
 )
 from keisei.utils.files import clear, publish, replacing, sha256_of_file, unpublished
 
@@ -82,6 +91,8 @@ class TrainingState:
 
     tensors: Mapping[str, Tensor]
     values: Mapping[str, Any]
+    past_selves: tuple[PastSelf, ...] = ()
+    """oldest first; on the host, and never changed"""
 
 
 @dataclass(frozen=True)
@@ -109,7 +120,7 @@ def hold(snapshot: Snapshot) -> Snapshot:
     return Snapshot(
         network=network,
         step=snapshot.step,
-        state=TrainingState(tensors=tensors, values=dict(snapshot.state.values)),
+        state=replace(snapshot.state, tensors=tensors, values=dict(snapshot.state.values)),
         ready=ready,
     )
 
@@ -125,9 +136,9 @@ def on_host(held: Snapshot) -> Snapshot:
         return Snapshot(
             network={name: tensor.cpu() for name, tensor in held.network.items()},
             step=held.step,
-            state=TrainingState(
+            state=replace(
+                held.state,
                 tensors={name: tensor.cpu() for name, tensor in held.state.tensors.items()},
-                values=held.state.values,
             ),
         )
 
@@ -153,14 +164,23 @@ def check_finite(snapshot: Snapshot) -> None:
 
 
 def write_rank_files(
-    folder: Path, snapshot: Snapshot, config: AppConfig, rank: int
+    folder: Path,
+    snapshot: Snapshot,
+    config: AppConfig,
+    rank: int,
+    written: Mapping[PastSelf, Written] = MappingProxyType({}),
 ) -> dict[str, FileRecord]:
-    """Writes one rank's part of a checkpoint into ``folder``; returns what the index says of it."""
+    """Writes one rank's part of a checkpoint into ``folder``; returns what the index says of it.
+
+    ``written`` are files of past selves that need not be written again.
+    """
     tensors, values = snapshot.state.tensors, snapshot.state.values
     names = list(_files_of(rank))
     if rank == 0:
         save_model(folder / MODEL_FILE, snapshot.network, config, snapshot.step)
         names.append(MODEL_FILE)
+        for one in snapshot.state.past_selves:
+            names.append(write_past_self(folder, one, written).name)
     else:
         tensors = {name: t for name, t in tensors.items() if name.startswith(OWN)}
         values = {}
@@ -236,6 +256,9 @@ def verify(directory: Path) -> Index:
     index = read_index(directory)
     required = {MODEL_FILE}.union(*map(_files_of, range(index.world_size)))
     required |= {file.name for file in directory.glob("training-*")}
+    # How many of these there must be, the training state says: see ``_past_selves``.
+    required |= {name for name in index.files if PurePath(name).match(PATTERN)}
+    required |= {file.name for file in directory.glob(PATTERN)}
     if index.files.keys() != required:
         raise CheckpointError(
             f"{directory / INDEX_FILE}: files: expected {sorted(required)}, "
@@ -264,7 +287,13 @@ def _read_rank_files(directory: Path, rank: int) -> TrainingState:
         values = read_json(values_file, values_file.read_text())
     except (OSError, ValueError, SafetensorError) as error:
         raise unreadable(f"{directory}: training state of rank {rank}", error) from error
-    return TrainingState(tensors=tensors, values=values)
+    return TrainingState(tensors, values, _past_selves(directory, values))
+
+
+def _past_selves(directory: Path, values: Mapping[str, Any]) -> tuple[PastSelf, ...]:
+    """Those that the plain values of the training state name."""
+    told = values.get("past_selves", {}).get("members", [])
+    return tuple(read_past_self(directory, int(one["step"])) for one in told)
 
 
 def load_training_states(directory: Path) -> list[TrainingState]:
@@ -275,9 +304,7 @@ def load_training_states(directory: Path) -> list[TrainingState]:
     files = [_read_rank_files(directory, rank) for rank in range(read_index(directory).world_size)]
     first = files[0]
     common = {name: t for name, t in first.tensors.items() if not name.startswith(OWN)}
-    return [first] + [
-        TrainingState(tensors=common | dict(own.tensors), values=first.values) for own in files[1:]
-    ]
+    return [first] + [replace(first, tensors=common | dict(own.tensors)) for own in files[1:]]
 
 
 def load_checkpoint(directory: Path, rank: int = 0) -> tuple[LoadedModel, TrainingState]:
@@ -298,7 +325,7 @@ def load_checkpoint(directory: Path, rank: int = 0) -> tuple[LoadedModel, Traini
     if rank:
         first = _read_rank_files(directory, 0)
         common = {name: t for name, t in first.tensors.items() if not name.startswith(OWN)}
-        state = TrainingState(tensors=common | dict(state.tensors), values=first.values)
+        state = replace(first, tensors=common | dict(state.tensors))
     return model, state
 
 

@@ -6,7 +6,7 @@ import logging
 import shutil
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -20,11 +20,11 @@ from keisei.core.ranks import SINGLE, Ranks
 from keisei.training.checkpoint import (
     FileRecord,
     Snapshot,
-    TrainingState,
     check_finite,
     write_index,
     write_rank_files,
 )
+from keisei.training.past_self_files import PastSelf, Written
 from keisei.training.resource_limits import check_disk
 from keisei.utils.files import clear, publish, unpublished
 
@@ -83,6 +83,7 @@ class CheckpointWriter:
         self._thread: threading.Thread | None = None
         self._failure: CheckpointWriteError | None = None
         self._published: Path | None = None
+        self._written: dict[PastSelf, Written] = {}
 
     @property
     def published(self) -> Path | None:
@@ -106,7 +107,11 @@ class CheckpointWriter:
         copy = Snapshot(
             _copies(snapshot.network, touched),
             snapshot.step,
-            TrainingState(_copies(snapshot.state.tensors, touched), dict(snapshot.state.values)),
+            replace(
+                snapshot.state,
+                tensors=_copies(snapshot.state.tensors, touched),
+                values=dict(snapshot.state.values),
+            ),
         )
         copied = []
         for device in touched:
@@ -183,11 +188,16 @@ class CheckpointWriter:
     def _write_own(self, job: _Job, folder: Path) -> dict[str, FileRecord]:
         check_finite(job.snapshot)
         check_disk(folder, _bytes_of(job.snapshot), job.config.resources.disk_reserve_gb)
-        return write_rank_files(folder, job.snapshot, job.config, self._ranks.rank)
+        return write_rank_files(folder, job.snapshot, job.config, self._ranks.rank, self._written)
 
     def _publish(self, job: _Job, folder: Path, records: list[dict[str, FileRecord]]) -> None:
         write_index(folder, job.snapshot.step, records)
         publish(folder, job.directory)
+        files = {name: record for one in records for name, record in one.items()}
+        self._written = {
+            one: Written(job.directory / one.file, files[one.file].bytes, files[one.file].sha256)
+            for one in job.snapshot.state.past_selves
+        }
 
     def _agree(self, step: Callable[[], _T]) -> list[_T]:
         """Does ``step`` on every rank; if it fails on one, raises on all.
@@ -211,7 +221,8 @@ class CheckpointWriter:
 
 def _bytes_of(snapshot: Snapshot) -> int:
     tensors = [*snapshot.network.values(), *snapshot.state.tensors.values()]
-    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+    own = sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+    return own + sum(one.bytes for one in snapshot.state.past_selves)
 
 
 def _words(error: Exception) -> str:

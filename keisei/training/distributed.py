@@ -10,6 +10,7 @@ import os
 import sys
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -203,7 +204,7 @@ def state_of_rank(states: Sequence[TrainingState], ranks: Ranks, source: Path) -
     common = {
         name: tensor for name, tensor in states[0].tensors.items() if not name.startswith(_GAMES)
     }
-    return TrainingState(tensors=common | own, values=states[0].values)
+    return replace(states[0], tensors=common | own)
 
 
 def _games(state: TrainingState) -> dict[str, Tensor]:

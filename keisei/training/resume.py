@@ -34,6 +34,15 @@ MAY_CHANGE: dict[str, tuple[str, ...]] = {
         "device",
         "deterministic",
     ),
+    "past_selves": (
+        "share",
+        "opponents",
+        "interval",
+        "capacity",
+        "selection",
+        "stay",
+        "greedy",
+    ),
     "evaluation": ("interval", "games"),
     "logging": (
         "wandb_enabled",

@@ -1,4 +1,4 @@
-"""Playing: the network against itself, all games at once."""
+"""Playing: the network against itself or against frozen ones, all games at once."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from keisei import ops
 from keisei.core.captured import Captured
 from keisei.core.coins import coins
 from keisei.core.experience_buffer import ExperienceBuffer
+from keisei.core.frozen_players import FrozenPlayers
 from keisei.core.ppo_agent import PPOAgent
 from keisei.core.ranks import SINGLE, Ranks
 from keisei.envs import ShogiVectorEnv
@@ -62,16 +63,28 @@ def _play(
     agent: PPOAgent,
     buffer: ExperienceBuffer,
     on_ply: Callable[[int], None],
+    players: FrozenPlayers | None,
 ) -> None:
     """One rollout and its advantages; nothing waits for the device."""
     agent.model.eval()
     buffer.clear()
     seat = _Seat(env, agent)
+    own: Tensor | None = None
     while not buffer.full:
         seen, mask = seat.look()
+        # The learner's values of its opponents' positions too: a rollout may end with one.
         logits, values = agent.evaluate(seen, refresh=len(buffer) == 0)
+        if players is not None:
+            own = players.own()
+            players.answer(seen, logits, own)
         labels, log_probs, _ = env.sample(logits, mask=mask)
-        buffer.record_decision(positions=seen, actions=labels, log_probs=log_probs, values=values)
+        if own is not None and players is not None and players.greedy:
+            best, best_log_probs, _ = env.sample(logits, greedy=True, mask=mask)
+            labels = torch.where(own, labels, best)
+            log_probs = torch.where(own, log_probs, best_log_probs)
+        buffer.record_decision(
+            positions=seen, actions=labels, log_probs=log_probs, values=values, own=own
+        )
         step = env.step(seat.played(seen, labels))
         buffer.record_result(
             rewards=step.reward, ending=step.ending, valid=step.valid, length=step.length
@@ -91,12 +104,21 @@ class Collector:
 
     On CUDA a rollout is recorded once and then started as one graph: every ply of it, with the
     network, the choice of moves, the games' steps, the buffer's rows and the advantages.
+
+    With ``players`` some games are against them; the buffer must be one with opponents.
     """
 
-    def __init__(self, env: ShogiVectorEnv, agent: PPOAgent, buffer: ExperienceBuffer) -> None:
+    def __init__(
+        self,
+        env: ShogiVectorEnv,
+        agent: PPOAgent,
+        buffer: ExperienceBuffer,
+        players: FrozenPlayers | None = None,
+    ) -> None:
         self._env = env
         self._agent = agent
         self._buffer = buffer
+        self._players = players
         self._on_ply: Callable[[int], None] = lambda _: None
         self._rollout = Captured("the rollout", agent.device, self._play)
 
@@ -112,13 +134,15 @@ class Collector:
         for the device. Ask ``env.raise_errors`` afterwards.
         """
         self._on_ply = on_ply
+        if self._players is not None:
+            self._players.prepare()
         # A graph holds the addresses of the games' tensors and the numbers that went into it.
         games = self._env.recording_key()
         self._rollout((self._agent.changes, games))
         self._buffer.mark_full()
 
     def _play(self) -> None:
-        _play(self._env, self._agent, self._buffer, self._on_ply)
+        _play(self._env, self._agent, self._buffer, self._on_ply, self._players)
 
 
 def collect(
@@ -126,17 +150,20 @@ def collect(
     agent: PPOAgent,
     buffer: ExperienceBuffer,
     on_ply: Callable[[int], None] = lambda _: None,
+    players: FrozenPlayers | None = None,
 ) -> None:
     """One rollout, ply by ply: see ``Collector.start``.
 
     An illegal action raises ValueError after the rollout.
     """
-    _play(env, agent, buffer, on_ply)
+    if players is not None:
+        players.prepare()
+    _play(env, agent, buffer, on_ply, players)
     env.raise_errors()
 
 
 def rollout_counts(buffer: ExperienceBuffer, ranks: Ranks = SINGLE) -> dict[str, int]:
-    """What happened in a rollout, in the games of all ranks.
+    """What happened in a rollout, in the games of all ranks, whoever plays in them.
 
     Plies, games, results by colour and by kind of ending.
 
@@ -164,9 +191,10 @@ def rollout_counts(buffer: ExperienceBuffer, ranks: Ranks = SINGLE) -> dict[str,
 def rollout_values(buffer: ExperienceBuffer, ranks: Ranks = SINGLE) -> dict[str, float]:
     """How well values foresaw the returns of all ranks: mean, deviation, explained variance.
 
-    None where the rollout is lost (``ExperienceBuffer.lost``): figures are finite numbers.
+    Of the learner's own plies. None where the rollout is lost (``ExperienceBuffer.lost``): figures
+    are finite numbers.
     """
-    weight = buffer.valid.float()
+    weight = buffer.learnt.float()
     values, returns = buffer.values[:-1], buffer.returns
     samples = torch.stack((values, returns, returns - values))
     count = ranks.sum_(weight.sum()).clamp(min=1.0)

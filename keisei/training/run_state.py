@@ -11,6 +11,7 @@ from keisei.core.model_file import CheckpointError, LoadedModel
 from keisei.core.ppo_agent import PPOAgent
 from keisei.envs import ShogiVectorEnv
 from keisei.training.checkpoint import Snapshot, TrainingState
+from keisei.training.past_selves import PastSelves
 from keisei.training.train_state import TrainState
 from keisei.utils.random_state import capture_generators, restore_generators
 
@@ -20,7 +21,11 @@ _SHUFFLE = "shuffle"
 
 
 def capture_run(
-    agent: PPOAgent, env: ShogiVectorEnv, shuffle: torch.Generator, progress: TrainState
+    agent: PPOAgent,
+    env: ShogiVectorEnv,
+    shuffle: torch.Generator,
+    progress: TrainState,
+    past_selves: PastSelves | None = None,
 ) -> Snapshot:
     """Everything that the run's future depends on, between two iterations.
 
@@ -34,7 +39,9 @@ def capture_run(
     return Snapshot(
         network=agent.network_tensors(),
         step=progress.step,
-        state=TrainingState(tensors=tensors, values=progress.to_json()),
+        state=TrainingState(
+            tensors, progress.to_json(), past_selves.members if past_selves is not None else ()
+        ),
     )
 
 
@@ -46,10 +53,14 @@ class HasProgress(Protocol):
 
 
 def capture_now(
-    agent: PPOAgent, env: ShogiVectorEnv, shuffle: torch.Generator, keeper: HasProgress
+    agent: PPOAgent,
+    env: ShogiVectorEnv,
+    shuffle: torch.Generator,
+    keeper: HasProgress,
+    past_selves: PastSelves | None = None,
 ) -> Snapshot:
     """See ``capture_run``: with the progress of this moment."""
-    return capture_run(agent, env, shuffle, keeper.state)
+    return capture_run(agent, env, shuffle, keeper.state, past_selves)
 
 
 def restore_run(
@@ -58,11 +69,13 @@ def restore_run(
     agent: PPOAgent,
     env: ShogiVectorEnv,
     shuffle: torch.Generator,
+    past_selves: PastSelves | None = None,
 ) -> tuple[TrainState, list[str]]:
     """Puts back what ``capture_run`` took; returns the progress and what could not be put back.
 
-    That is the shuffling, if the checkpoint comes from another kind of device. Raises
-    CheckpointError if something is missing or does not fit; the run is then of no use.
+    Without ``past_selves`` a run that had some goes on without them. What could not be put back is
+    the shuffling, if the checkpoint comes from another kind of device. Raises CheckpointError if
+    something is missing or does not fit; the run is then of no use.
     """
     warnings = []
     try:
@@ -75,6 +88,10 @@ def restore_run(
         else:
             warnings.append("the checkpoint comes from another kind of device: shuffling restarts")
         progress = TrainState.from_json(dict(saved.values))
+        if past_selves is None:
+            progress.past_selves = {}
+        else:
+            past_selves.load(saved.past_selves, progress.past_selves)
     except CheckpointError:
         raise
     except (KeyError, RuntimeError, TypeError, ValueError) as error:

@@ -15,6 +15,7 @@ from keisei.core.ranks import SINGLE, Ranks
 from keisei.training.autoscale import fit_sizes
 from keisei.training.device import find_device, why_not_compiled
 from keisei.training.distributed import check_alike, check_shares, rank_device
+from keisei.training.past_selves import games_against_each
 from keisei.training.resource_limits import apply_limits, check_memory
 
 
@@ -68,6 +69,7 @@ def settle(config: AppConfig, ranks: Ranks = SINGLE) -> Settled:
         fitted = ranks.share(fitted)
         resolved = resolve_it(fitted={key: size * ranks.world_size for key, size in fitted.items()})
     check_shares(resolved, ranks)
+    games_against_each(resolved)
     check_alike(resolved, ranks)
     check_memory(resolved, device, ranks.world_size)
     return Settled(resolved, device, tuple(warnings))

@@ -19,6 +19,7 @@ from keisei.envs import ShogiVectorEnv
 from keisei.envs.policy_output_mapper import PolicyOutputMapper
 from keisei.training.display import format_seconds
 from keisei.training.distributed import state_of_rank
+from keisei.training.past_selves import PastSelves, games_against_each
 from keisei.training.resource_limits import is_out_of_memory
 from keisei.training.resume import ResumePoint
 from keisei.training.run_state import restore_run
@@ -89,6 +90,7 @@ class SetupManager:
             self._device,
             ranks=self._ranks,
             shuffle_blocks=shuffle_blocks,
+            opponents=self._config.past_selves.share > 0,
         )
         return model, agent, buffer
 
@@ -99,6 +101,7 @@ class SetupManager:
         agent: PPOAgent,
         game: ShogiVectorEnv,
         shuffle: torch.Generator,
+        past_selves: PastSelves | None = None,
         take_progress: Callable[[TrainState], None],
         warn: Callable[[str], None],
     ) -> bool:
@@ -112,11 +115,19 @@ class SetupManager:
         for one in point.rejected:
             warn(f"passed over: {one.reason}")
         state = state_of_rank(point.states, self._ranks, point.directory)
-        progress, warnings = restore_run(point.model, state, agent, game, shuffle)
+        progress, warnings = restore_run(point.model, state, agent, game, shuffle, past_selves)
         take_progress(progress)
         for warning in warnings:
             warn(warning)
         return True
+
+    def setup_past_selves(
+        self, agent: PPOAgent, game: ShogiVectorEnv, progress: Callable[[], TrainState]
+    ) -> PastSelves | None:
+        """The past selves that the learner plays against; None without ``past_selves.share``."""
+        if self._config.past_selves.share == 0:
+            return None
+        return PastSelves(self._config, agent, game, progress, self._ranks)
 
     def log_run_info(
         self,
@@ -144,6 +155,14 @@ class SetupManager:
             f"each iteration: {games.num_games:,} games x {training.rollout_length} plies, "
             f"then {training.ppo_epochs} passes in batches of {agent.batch_size:,}"
         )
+        each = games_against_each(self._config)
+        if each and isinstance(training.shuffle_blocks, int):
+            past = self._config.past_selves
+            against = each * past.opponents * training.shuffle_blocks
+            log_both(
+                f"{against:,} of the games are against {past.opponents} past selves at once, of at "
+                f"most {past.capacity} ({past.selection})"
+            )
         if self._ranks.world_size > 1:
             log_both(
                 f"{self._ranks.world_size} ranks, each with {game.num_envs:,} of the games and its "

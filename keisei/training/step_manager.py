@@ -16,6 +16,7 @@ from keisei.envs import ShogiVectorEnv
 from keisei.training.ended_games import EndedGames, EndedGamesReader
 from keisei.training.episode_state import EpisodeState
 from keisei.training.followed_games import FollowedGamesReader, FollowedRows
+from keisei.training.past_selves import PastSelves
 from keisei.training.rollout import Collector, rollout_counts, rollout_values
 
 __all__ = ["EpisodeState", "StepManager"]
@@ -26,8 +27,8 @@ _PLANES = (ops.FEATURE_PLANES, 9, 9)
 class StepManager:
     """Plays rollouts with the games and learns from them; the order of rows is drawn here.
 
-    Figures are those of all ranks that the learner is one of. Of the first ``follow`` games of this
-    rank all plies can be asked for.
+    Figures are those of all ranks that the learner is one of. With ``past_selves`` some games are
+    against them. Of the first ``follow`` games of this rank all plies can be asked for.
     """
 
     def __init__(
@@ -38,11 +39,14 @@ class StepManager:
         *,
         seed: int,
         follow: int = 0,
+        past_selves: PastSelves | None = None,
     ) -> None:
         self._game = game
         self._agent = agent
         self._buffer = buffer
-        self._collector = Collector(game, agent, buffer)
+        self._past_selves = past_selves
+        players = past_selves.players if past_selves is not None else None
+        self._collector = Collector(game, agent, buffer, players)
         self._ended_games = EndedGamesReader(buffer, game.first_game)
         self._followed = FollowedGamesReader(buffer, game, agent, follow) if follow else None
         self.shuffle = torch.Generator(agent.device).manual_seed(seed)
@@ -61,13 +65,18 @@ class StepManager:
         ``note_games`` the games that ended can be asked for. Raises ValueError if an action was
         illegal.
         """
+        if self._past_selves is not None:
+            self._past_selves.prepare()
         self._collector.start(on_ply)
         if note_games:
             self._ended_games.copy()
         if self._followed is not None:
             self._followed.copy()
         self._game.raise_errors()
-        return rollout_counts(self._buffer, self._agent.ranks)
+        counts = rollout_counts(self._buffer, self._agent.ranks)
+        if self._past_selves is not None:
+            self._past_selves.count(self._buffer)
+        return counts
 
     def ended_games(self) -> EndedGames:
         """The games that ended in the last rollout that was played with ``note_games``."""

@@ -21,6 +21,10 @@ class TrainState:
     ratings: dict[str, Any] = field(default_factory=dict)
     """how strong the run and its opponents are, as plain JSON values; kept for who rates them"""
 
+    past_selves: dict[str, Any] = field(default_factory=dict)
+    """who plays against the learner and what came of it, as plain JSON values; kept for
+    ``keisei.training.past_selves``"""
+
     def count(self, counts: dict[str, int]) -> None:
         """Adds the counts of one rollout."""
         for name, value in counts.items():

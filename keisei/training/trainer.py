@@ -42,6 +42,7 @@ from keisei.training.message_panel import MessagePanel
 from keisei.training.metrics_manager import MetricsManager
 from keisei.training.model_manager import ModelManager
 from keisei.training.parallel_setup import set_up_together
+from keisei.training.past_selves import PastSelves
 from keisei.training.profiling import Profiler
 from keisei.training.relaunch import find_launch, record_launch
 from keisei.training.resource_monitor import ResourceMonitor
@@ -225,12 +226,15 @@ class Trainer(CompatibilityMixin):
         self.agent: PPOAgent
         self.experience_buffer: ExperienceBuffer
         self.model, self.agent, self.experience_buffer = parts["setup_manager"]
+        metrics = self.metrics_manager
+        self.past_selves = setup.setup_past_selves(self.agent, self.game, lambda: metrics.state)
         self.step_manager = StepManager(
             self.game,
             self.agent,
             self.experience_buffer,
             seed=self.resolved_config.training.seed,
             follow=self.resolved_config.logging.follow_games if self.ranks.is_main else 0,
+            past_selves=self.past_selves,
         )
         if self._resume_point is not None:
             self.model_manager.take_over(self._resume_point)
@@ -250,7 +254,7 @@ class Trainer(CompatibilityMixin):
             save_held=functools.partial(_save_held, self.model_manager, self.display_manager),
             ranks=self.ranks,
             times=self.times,
-            resources=functools.partial(_latest, self.resource_monitor),
+            resources=functools.partial(_latest, self.resource_monitor, self.past_selves),
         )
         self._handle_checkpoint_resume()
         if self._initialized:  # built anew: what is saved is what is there now
@@ -302,7 +306,12 @@ class Trainer(CompatibilityMixin):
 
     def _capture_parts(self) -> Callable[[], Snapshot]:
         return functools.partial(
-            capture_now, self.agent, self.game, self.step_manager.shuffle, self.metrics_manager
+            capture_now,
+            self.agent,
+            self.game,
+            self.step_manager.shuffle,
+            self.metrics_manager,
+            self.past_selves,
         )
 
     def _end_at_last(self) -> None:
@@ -526,6 +535,7 @@ class Trainer(CompatibilityMixin):
             agent=self.agent,
             game=self.game,
             shuffle=self.step_manager.shuffle,
+            past_selves=self.past_selves,
             take_progress=self.metrics_manager.take_progress,
             warn=self._warnings.append,
         )
@@ -545,8 +555,8 @@ def _save_held(models: ModelManager, display: DisplayManager, held: Snapshot) ->
         models.save_snapshot(held, wait=True)
 
 
-def _latest(monitor: ResourceMonitor) -> Mapping[str, float]:
-    return monitor.latest
+def _latest(monitor: ResourceMonitor, past_selves: PastSelves | None) -> Mapping[str, float]:
+    return monitor.latest if past_selves is None else {**monitor.latest, **past_selves.figures}
 
 
 def _during(

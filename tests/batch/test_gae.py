@@ -248,6 +248,32 @@ def test_own_plies_at_the_end_of_the_rollout_and_in_a_row() -> None:
     torch.testing.assert_close(returns, (advantages + values[:-1]) * own)
 
 
+@pytest.mark.parametrize("device", DEVICES)
+def test_one_call_serves_games_with_and_without_opponents(device: str) -> None:
+    """Where all plies are the learner's own, ``own_plies`` is ``zero_sum``, bit for bit.
+
+    So a batch of both kinds is one call, which gives what a call for each kind gives.
+    """
+    rollout = Rollout(steps=70, games=64, seed=5)
+    against_itself = 40
+    rollout.own[:, :against_itself] = True
+    values, rewards, ending, valid = rollout.arguments("own_plies", device)
+    own = rollout.own.to(device)
+    together = ops.gae(values, rewards, ending, valid, 0.99, 0.9, "own_plies", own)
+
+    def part(columns: slice, form: GaeForm) -> tuple[torch.Tensor, torch.Tensor]:
+        inputs = [x[:, columns].contiguous() for x in (values, rewards, ending, valid)]
+        mine = own[:, columns].contiguous() if form == "own_plies" else None
+        return ops.gae(*inputs, 0.99, 0.9, form, mine)
+
+    first = part(slice(0, against_itself), "zero_sum")
+    second = part(slice(against_itself, None), "own_plies")
+    for number, name in enumerate(("advantages", "returns")):
+        expected = torch.cat([first[number], second[number]], dim=1)
+        assert torch.equal(together[number], expected), name
+    assert int((~rollout.own).sum()) > 0
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_games_do_not_mix(form: GaeForm) -> None:
     rollout = Rollout(steps=20, games=6, seed=2)

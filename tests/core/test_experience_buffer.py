@@ -171,3 +171,98 @@ def test_halves_in_the_wrong_order_are_refused() -> None:
         buffer.record_decision(**decision)
     with pytest.raises(RuntimeError, match="expected 5 plies, got 0"):
         buffer.compute_advantages(torch.zeros(N), gamma=1.0, gae_lambda=0.95, normalize=False)
+
+
+def with_opponents(
+    plies: list[list[tuple[bool, float, float, int, bool]]],
+) -> ExperienceBuffer:
+    """A rollout of rows of games: (own, value, reward, ending, valid)."""
+    games = len(plies[0])
+    buffer = ExperienceBuffer(len(plies), games, CPU, opponents=True)
+    for row in plies:
+        own, value, reward, ending, valid = zip(*row, strict=True)
+        buffer.record_decision(
+            positions=torch.zeros(games, 17, dtype=torch.int32),
+            actions=torch.zeros(games, dtype=torch.int64),
+            log_probs=torch.tensor([-1.0 if mine else torch.nan for mine in own]),
+            values=torch.tensor(value),
+            own=torch.tensor(own),
+        )
+        buffer.record_result(
+            rewards=torch.tensor(reward),
+            ending=torch.tensor(ending, dtype=torch.uint8),
+            valid=torch.tensor(valid),
+            length=torch.zeros(games, dtype=torch.int32),
+        )
+    return buffer
+
+
+def test_advantages_over_own_plies_are_those_summed_by_hand() -> None:
+    """Four games of four plies: gamma 1, lambda 1/2; the last values are all 0.5."""
+    on, mate, cut = ops.NOT_ENDED, ops.NO_LEGAL_MOVE, ops.MOVE_LIMIT
+    plies = [
+        # itself            own, reply, own, reply   reply, own, reply, own   own, reply that mates
+        [(True, 0.2, 0, on, True), (True, 0.2, 0, on, True),
+         (False, 9.0, 0, on, True), (True, 0.4, 0, on, True)],
+        [(True, 0.1, 0, on, True), (False, 9.0, 0, on, True),
+         (True, 0.3, 0, on, True), (False, 9.0, 1, mate, True)],
+        [(True, -0.3, 1, mate, True), (True, 0.6, 0, on, True),
+         (False, 9.0, 0, cut, True), (True, 0.1, 0, on, True)],
+        [(True, 0.4, 0, on, True), (False, 9.0, 0, on, True),
+         (False, 0.7, 0, on, False), (False, 9.0, 0, on, True)],
+    ]  # fmt: skip
+    buffer = with_opponents(plies)
+    buffer.compute_advantages(torch.full((4,), 0.5), gamma=1.0, gae_lambda=0.5, normalize=False)
+    # Itself: -V' - V - A'/2, the mate 1 - V; then a new game whose next value is the last one.
+    a2 = 1 + 0.3
+    a1 = 0.3 - 0.1 - a2 / 2
+    a0 = -0.1 - 0.2 - a1 / 2
+    itself = [a0, a1, a2, -0.5 - 0.4]
+    # Two plies on: V'' - V + A''/2. After the reply comes the last value, for the learner.
+    b2 = 0.5 - 0.6
+    b0 = 0.6 - 0.2 + b2 / 2
+    # The reply is cut off: the value of the position reached, where the learner would be to move.
+    c1 = 0.7 - 0.3
+    # The reply mates: the learner lost. Then the other way round in a new game.
+    d0 = -1 - 0.4
+    expected = torch.tensor(
+        [
+            [itself[0], b0, 0.0, d0],
+            [itself[1], 0.0, c1, 0.0],
+            [itself[2], b2, 0.0, 0.5 - 0.1],
+            [itself[3], 0.0, 0.0, 0.0],
+        ]
+    )
+    torch.testing.assert_close(buffer.advantages, expected, rtol=0, atol=1e-6)
+    values = torch.tensor([[one[1] for one in row] for row in plies])
+    returns = torch.where(buffer.learnt, expected + values, 0.0)
+    torch.testing.assert_close(buffer.returns, returns, rtol=0, atol=1e-6)
+    assert float(buffer.lost) == 0.0
+    batch = buffer.gather(torch.arange(-1, 16))
+    assert batch.valid.tolist() == [False, *buffer.learnt.flatten().tolist()]
+    assert int(batch.valid.sum()) == 4 + 2 + 1 + 2
+
+
+def test_normalised_over_own_plies_only() -> None:
+    on = ops.NOT_ENDED
+    rows = [[(t % 2 == g, 0.1 * t - g, 0.0, on, True) for g in range(2)] for t in range(6)]
+    buffer = with_opponents(rows)
+    buffer.compute_advantages(torch.tensor([0.9, 0.2]), gamma=1.0, gae_lambda=0.9, normalize=True)
+    own = buffer.advantages[buffer.learnt]
+    assert own.numel() == 6
+    assert abs(float(own.mean())) < 1e-6 and abs(float(own.std(correction=0)) - 1) < 1e-5
+    assert (buffer.advantages[~buffer.learnt] == 0.0).all()
+
+
+@pytest.mark.parametrize("opponents", [False, True])
+def test_whose_plies_they_are_is_said_where_there_are_opponents(opponents: bool) -> None:
+    buffer = ExperienceBuffer(1, 2, CPU, opponents=opponents)
+    own = None if opponents else torch.ones(2, dtype=torch.bool)
+    with pytest.raises(ValueError, match=r"^ExperienceBuffer: own: expected "):
+        buffer.record_decision(
+            positions=torch.zeros(2, 17, dtype=torch.int32),
+            actions=torch.zeros(2, dtype=torch.int64),
+            log_probs=torch.zeros(2),
+            values=torch.zeros(2),
+            own=own,
+        )

@@ -6,6 +6,7 @@ import io
 from pathlib import Path
 
 import torch
+from mates import mates_in_one
 from rich.console import Console
 
 from keisei import Position, ops
@@ -17,22 +18,9 @@ from keisei.config_schema import (
     TrainingConfig,
 )
 from keisei.core.ppo_loss import masked_log_softmax
-from keisei.envs import ShogiVectorEnv
 from keisei.training import Trainer
 
 POSITIONS = 24
-
-
-def mates_in_one(count: int) -> list[Position]:
-    """Positions of random play in which the next random move was mate."""
-    env = ShogiVectorEnv(256, seed=0)
-    found: list[Position] = []
-    while len(found) < count:
-        before = env.positions.clone()
-        step = env.step(env.sample_uniform())
-        mated = (step.ending == ops.NO_LEGAL_MOVE) & (step.reward > 0)
-        found += [Position.from_words(words.numpy()) for words in before[mated]]
-    return found[:count]
 
 
 def mating_labels(position: Position) -> list[int]:
