@@ -1,8 +1,9 @@
-"""keisei-export: a checkpoint becomes one TorchScript file that plain libtorch can load.
+"""keisei-export: a checkpoint becomes one file that other programs load.
 
-The file holds ``forward(planes [N, 121, 9, 9]) -> (logits [N, 2187], value [N])``, traced in
-float32 and not frozen, so that the program that loads it may cast and move it, and the manifest as
-the extra file ``manifest.json``.
+By default that is TorchScript for plain libtorch: ``forward(planes [N, 121, 9, 9]) -> (logits
+[N, 2187], value [N])``, traced in float32 and not frozen, so that the program that loads it may
+cast and move it, and the manifest as the extra file ``manifest.json``. ``keisei.export_formats``
+describes the others.
 """
 
 from __future__ import annotations
@@ -17,29 +18,22 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from keisei.core.features import FEATURE_PLANES, LABELS
+from keisei.core.features import LABELS
 from keisei.core.model_file import INDEX_FILE, CheckpointError, load_model
+from keisei.export_formats import FORMATS, MissingPackageError, example_planes
 from keisei.utils.files import replacing
-from keisei.utils.torchscript import torchscript_is_meant
 
 POLICY_FORMAT = "keisei-policy"
 POLICY_FORMAT_VERSION = 1
-MANIFEST_FILE = "manifest.json"
-# Outputs of the exported file and of the network it came from; both run the same float32 kernels.
-TOLERANCE = 1e-5
+TORCHSCRIPT = "torchscript"
 
 _log = logging.getLogger(__name__)
 
 
 class ExportError(RuntimeError):
     """The exported file cannot stand there, or would not compute what the network computes."""
-
-
-def _example(batch: int) -> Tensor:
-    generator = torch.Generator().manual_seed(batch)
-    return (torch.rand(batch, FEATURE_PLANES, 9, 9, generator=generator) < 0.2).float()
 
 
 def _plain_copy(network: nn.Module) -> nn.Module:
@@ -49,17 +43,23 @@ def _plain_copy(network: nn.Module) -> nn.Module:
     return network
 
 
-def export_network(network: nn.Module, manifest: Mapping[str, Any], path: str | Path) -> None:
-    """Traces a float32 copy of ``network`` on the CPU and writes it with its manifest.
+def export_network(
+    network: nn.Module,
+    manifest: Mapping[str, Any],
+    path: str | Path,
+    file_format: str = TORCHSCRIPT,
+) -> None:
+    """Writes a float32 copy of ``network`` with its manifest in one of ``FORMATS``.
 
     The file appears whole or not at all. ``manifest`` is that of a ``model.ckpt``. What was written
     is loaded again and compared with the network on batches of several sizes before it takes its
-    name; ExportError if they differ.
+    name; ExportError if they differ, MissingPackageError if the format needs what is not installed.
     """
     network = _plain_copy(network)
     path = Path(path)
     if not path.parent.is_dir():
         raise ExportError(f"{path}: expected an existing folder, got {path.parent}")
+    form = FORMATS[file_format]
     carried = {key: manifest[key] for key in ("plane_set", "label_set", "step", "config")}
     own = {
         "format": POLICY_FORMAT,
@@ -67,17 +67,15 @@ def export_network(network: nn.Module, manifest: Mapping[str, Any], path: str | 
         "torch": torch.__version__,
         **carried,
     }
-    with replacing(path) as temporary, torch.no_grad(), torchscript_is_meant():
+    with replacing(path) as temporary, torch.no_grad():
         temporary.touch()  # a plain OSError if it cannot be written
-        traced = torch.jit.trace(network, _example(3), check_trace=False)  # type: ignore[no-untyped-call]
-        torch.jit.save(traced, str(temporary), _extra_files={MANIFEST_FILE: json.dumps(own)})
-        extra = {MANIFEST_FILE: ""}
-        loaded = torch.jit.load(str(temporary), _extra_files=extra)  # type: ignore[no-untyped-call]
-        if json.loads(extra[MANIFEST_FILE]) != own:
+        form.write(network, json.dumps(own), temporary)
+        run, stored = form.read(temporary)
+        if json.loads(stored or "null") != own:
             raise ExportError(f"{path}: the manifest did not survive being written")
         for batch in (1, 3, 8):
-            planes = _example(batch)
-            expected, got = network(planes), loaded(planes)
+            planes = example_planes(batch, sees_occurrence=form.sees_occurrence)
+            expected, got = network(planes), run(planes)
             for name, one, other, shape in zip(
                 ("logits", "value"), expected, got, ((batch, LABELS), (batch,)), strict=True
             ):
@@ -87,17 +85,20 @@ def export_network(network: nn.Module, manifest: Mapping[str, Any], path: str | 
                         f"got {other.dtype} {list(other.shape)}"
                     )
                 difference = float((one - other).abs().max())
-                if not difference <= TOLERANCE:
+                if not difference <= form.tolerance:
                     raise ExportError(
-                        f"{path}: {name}: expected a difference of at most {TOLERANCE:g} "
+                        f"{path}: {name}: expected a difference of at most {form.tolerance:g} "
                         f"from the network at batch {batch}, got {difference:g}"
                     )
 
 
-def export_checkpoint(source: str | Path, target: str | Path) -> None:
-    """Exports a ``model.ckpt``, or that of a checkpoint or run folder, to a TorchScript file.
+def export_checkpoint(
+    source: str | Path, target: str | Path, file_format: str = TORCHSCRIPT
+) -> None:
+    """Exports a ``model.ckpt``, or that of a checkpoint or run folder, to a file.
 
-    ExportError if ``target`` is that very file or lies in a checkpoint's folder.
+    See ``export_network``. ExportError if ``target`` is that very file or lies in a checkpoint's
+    folder.
     """
     model = load_model(source)
     place = Path(target).resolve()
@@ -107,19 +108,26 @@ def export_checkpoint(source: str | Path, target: str | Path) -> None:
         raise ExportError(
             f"{target}: expected a file outside of checkpoint folders, got one in {place.parent}"
         )
-    export_network(model.network(), model.manifest, target)
+    export_network(model.network(), model.manifest, target, file_format)
 
 
 def main(argv: list[str] | None = None) -> int:
     """The command ``keisei-export``; returns its exit status."""
-    parser = argparse.ArgumentParser(prog="keisei-export", description="checkpoint -> TorchScript")
+    parser = argparse.ArgumentParser(prog="keisei-export", description="checkpoint -> policy file")
     parser.add_argument("checkpoint", type=Path, help="a model.ckpt, a checkpoint or run folder")
-    parser.add_argument("policy", type=Path, help="the TorchScript file to write, policy.pt")
+    parser.add_argument("policy", type=Path, help="the file to write, for example policy.pt")
+    parser.add_argument(
+        "--format",
+        choices=[*FORMATS],
+        default=TORCHSCRIPT,
+        help="torchscript: for keisei_play and libtorch (the default); dlshogi-onnx: for dlshogi "
+        "and FukauraOu; pt2: a torch.export program",
+    )
     args = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
-        export_checkpoint(args.checkpoint, args.policy)
-    except (CheckpointError, ExportError, OSError) as error:
+        export_checkpoint(args.checkpoint, args.policy, args.format)
+    except (CheckpointError, ExportError, MissingPackageError, OSError) as error:
         _log.error("keisei-export: %s", error)
         return 1
     _log.info("%s: written (%d bytes)", args.policy, args.policy.stat().st_size)

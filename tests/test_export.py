@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import copy
 import json
+import sys
 import warnings
 from pathlib import Path
 
+import cshogi
+import numpy as np
+import onnxruntime
 import pytest
 import torch
+from cshogi.dlshogi import make_input_features
 from safetensors.torch import save_file
 from torch import nn
 
+import keisei
 from keisei import export
 from keisei.config_schema import AppConfig, ModelConfig, resolve
 from keisei.core.model_file import load_model, save_model
@@ -209,6 +215,73 @@ def test_a_trace_that_differs_is_refused(
     with pytest.raises(export.ExportError, match=text):
         export.export_checkpoint(checkpoint, tmp_path / "policy.pt")
     assert [p.name for p in tmp_path.iterdir()] == ["model.ckpt"]
+
+
+def played(plies: int) -> list[keisei.Position]:
+    """Every seventh position of a long game of first and last legal moves, of both sides."""
+    position, found = keisei.Position(), []
+    for ply in range(plies):
+        if ply % 7 == 0:
+            found.append(position.copy())
+        moves = position.legal_moves()
+        position.push(moves[ply * 5 % len(moves)])
+    return found
+
+
+def test_dlshogi_s_form_computes_the_same_from_cshogi_s_features(
+    tmp_path: Path, checkpoint: Path
+) -> None:
+    target = tmp_path / "policy.onnx"
+    assert export.main([str(checkpoint), str(target), "--format", "dlshogi-onnx"]) == 0
+    positions = played(150)
+    assert {p.turn for p in positions} == {0, 1}
+    first = np.zeros((len(positions), 62, 9, 9), dtype=np.float32)
+    second = np.zeros((len(positions), 57, 9, 9), dtype=np.float32)
+    for row, position in enumerate(positions):
+        make_input_features(cshogi.Board(position.sfen()), first[row], second[row])
+    session = onnxruntime.InferenceSession(target, providers=["CPUExecutionProvider"])
+    policy, rate = session.run(
+        ["output_policy", "output_value"], {"input1": first, "input2": second}
+    )
+    planes = torch.from_numpy(np.stack([position.planes() for position in positions]))
+    planes[:, 119:] = 0.0
+    with torch.no_grad():
+        logits, value = load_model(checkpoint).network()(planes)
+    assert policy.shape == (len(positions), 2187) and rate.shape == (len(positions), 1)
+    assert float((torch.from_numpy(policy) - logits).abs().max()) <= 1e-4
+    assert float((torch.from_numpy(rate)[:, 0] - (value + 1) / 2).abs().max()) <= 1e-5
+    assert float(rate.min()) >= 0.0 and float(rate.max()) <= 1.0 and float(rate.std()) > 0.01
+    metadata = session.get_modelmeta().custom_metadata_map
+    assert json.loads(metadata["keisei"])["step"] == 7
+
+
+def test_a_torch_export_program_computes_the_same(tmp_path: Path, checkpoint: Path) -> None:
+    target = tmp_path / "policy.pt2"
+    assert export.main([str(checkpoint), str(target), "--format", "pt2"]) == 0
+    extra = {"manifest.json": ""}
+    program = torch.export.load(target, extra_files=extra)
+    planes = positions_from_play(37)
+    with torch.no_grad():
+        got = program.module()(planes)
+        expected = load_model(checkpoint).network()(planes)
+    for one, other in zip(got, expected, strict=True):
+        assert float((one - other).abs().max()) <= BOUND
+    assert json.loads(extra["manifest.json"])["format"] == "keisei-policy"
+
+
+@pytest.mark.parametrize("package", ["onnx", "onnxscript", "onnxruntime"])
+def test_a_format_whose_package_is_missing(
+    tmp_path: Path,
+    checkpoint: Path,
+    package: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    target = tmp_path / "policy.onnx"
+    assert export.main([str(checkpoint), str(target), "--format", "dlshogi-onnx"]) == 1
+    assert f"expected the package {package}" in caplog.messages[-1]
+    assert not target.exists()
 
 
 @pytest.mark.parametrize("step", ["7", None])
