@@ -1,69 +1,129 @@
-"""Whom a network is evaluated against."""
+"""Whom a network is evaluated against, by name."""
 
 from __future__ import annotations
 
+import re
+import shutil
 from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from pathlib import Path
 
 import torch
-from torch import Tensor
 
-from keisei import ops
+from keisei.core.model_file import load_model
+from keisei.evaluation.fixed_players import (
+    GreedyCapturePlayer,
+    MateAwarePlayer,
+    MixturePlayer,
+    UniformPlayer,
+)
+from keisei.evaluation.network_player import ExportedPolicy, NetworkPlayer
+from keisei.evaluation.players import Opponent, Player, as_player
+from keisei.evaluation.usi_player import UsiPlayer, parse_usi
 from keisei.utils.plugins import OPPONENTS, PluginError, make_plugin
+
+__all__ = ["FIXED", "RANDOM", "Opponent", "make_opponents", "make_player", "split_name"]
 
 RANDOM = "random"
 """the name of uniformly random play"""
+FIXED: dict[str, type[Player]] = {
+    RANDOM: UniformPlayer,
+    "greedy_capture": GreedyCapturePlayer,
+    "mate_aware": MateAwarePlayer,
+}
+"""the players that keisei brings, by name"""
+_ALSO = {"greedy": "greedy_capture", "one-ply": "mate_aware"}
+_MIXTURE, _ENGINE, _EXPORTED = "mixture:", "usi:", ".pt"
 
 
-@runtime_checkable
-class Opponent(Protocol):
-    """One side of a match of many games at once. A plugin's class is built without arguments."""
-
-    def start(self, games: int, device: torch.device, seed: int) -> None:
-        """A match of ``games`` games (N) begins on ``device``; ``seed`` is for its own draws."""
-        ...
-
-    def choose(self, positions: Tensor, mask: Tensor, asked: Tensor) -> Tensor:
-        """A legal label for each game in which it is this side's turn, int64 [N].
-
-        Args:
-            positions: int32 [N, 17], packed: see ``keisei.ops.planes``, ``Position.from_words``.
-            mask: int32 [N, 81], the packed legal labels: see ``keisei.ops.unpack_mask``.
-            asked: bool [N]; where it is False the row's label is not looked at. Row g is game g
-                in every call of a match, and a game is played once.
-
-        Tensors are on the device that ``start`` named. They are copies: changing them changes
-        nothing.
-        """
-        ...
+def split_name(text: str) -> tuple[str, str]:
+    """``NAME=PLAYER`` as name and player; a player without a name is called as it is given."""
+    found = re.match(r"([\w.+-]+)=(.+)", text, re.DOTALL)
+    if found is None or Path(text).exists():
+        return text, text
+    return found[1], found[2]
 
 
-class UniformOpponent:
-    """Draws each move uniformly from the legal ones, as ``ShogiVectorEnv.sample_uniform`` does."""
+def make_player(
+    text: str, *, name: str | None = None, device: torch.device | str = "cpu", greedy: bool = True
+) -> Player:
+    """The player that a text stands for.
 
-    def start(self, games: int, device: torch.device, seed: int) -> None:
-        """See ``Opponent``."""
-        self._clock = torch.zeros(games, dtype=torch.int32, device=device)
-        self._seed = seed
+    ``random``; ``greedy_capture`` or ``greedy``; ``mate_aware`` or ``one-ply``;
+    ``mixture:A:B:SHARE`` of two of these, of which B plays SHARE (0 to 1) of the moves; a
+    ``model.ckpt``, a checkpoint's or a run's folder; a file ``*.pt`` of keisei-export;
+    ``usi:COMMAND;NAME=VALUE;...`` (see ``keisei.evaluation.usi_player.parse_usi``); an entry point
+    of keisei.opponents, or module:Class.
 
-    def choose(self, positions: Tensor, mask: Tensor, asked: Tensor) -> Tensor:
-        """See ``Opponent``; any turn counts as a draw."""
-        labels = ops.uniform_sample(mask, self._clock, self._seed, 0)
-        self._clock += 1
-        return labels
+    Building a network draws from torch's generator. Nothing is started yet.
 
+    Args:
+        text: See above.
+        name: What errors call it; None: the text.
+        device: Where networks are put.
+        greedy: Networks play the most probable move; False: they draw from their policy.
 
-def make_opponents(names: Sequence[str]) -> dict[str, Opponent]:
-    """The opponents of these names: ``random``, entry points of keisei.opponents, module:Class.
-
-    Raises PluginError if one cannot be built or stands there twice.
+    Raises:
+        PluginError: It cannot be built.
+        CheckpointError: A file cannot be used.
     """
-    opponents: dict[str, Opponent] = {}
-    for name in names:
+    name = name or text
+    text = _ALSO.get(text, text)
+    if text in FIXED:
+        return FIXED[text]()
+    if text.startswith(_MIXTURE):
+        return _mixture(name, text)
+    if text.startswith(_ENGINE):
+        return _engine(name, text.removeprefix(_ENGINE))
+    path = Path(text)
+    if path.suffix == _EXPORTED:
+        policy = ExportedPolicy(path, device)
+        return NetworkPlayer(policy, greedy=greedy, step=policy.step)
+    if path.exists() or "/" in text or path.suffix == ".ckpt":
+        model = load_model(path)
+        return NetworkPlayer(model.network(device), greedy=greedy, step=int(model.manifest["step"]))
+    return as_player(make_plugin(OPPONENTS, text, Opponent), name)
+
+
+def _mixture(name: str, text: str) -> Player:
+    parts = text.removeprefix(_MIXTURE).split(":")
+    names = [_ALSO.get(part, part) for part in parts[:2]]
+    try:
+        if len(parts) != 3 or not set(names) <= set(FIXED):
+            raise ValueError("expected the names of two players that keisei brings")
+        first, second = (FIXED[one]() for one in names)
+        return MixturePlayer(first, second, float(parts[2]))
+    except ValueError as error:
+        known = ", ".join([*FIXED, *_ALSO])
+        raise PluginError(
+            f"opponent {name!r}: expected mixture:A:B:SHARE with A and B of {known} and SHARE 0 "
+            f"to 1: {error}"
+        ) from error
+
+
+def _engine(name: str, text: str) -> Player:
+    try:
+        settings = parse_usi(text)
+    except ValueError as error:
+        raise PluginError(f"opponent {name!r}: {error}") from error
+    if shutil.which(settings.program) is None:
+        raise PluginError(
+            f"opponent {name!r}: expected a program that can be run, got {settings.program!r}"
+        )
+    return UsiPlayer(settings, name)
+
+
+def make_opponents(
+    names: Sequence[str], *, device: torch.device | str = "cpu", greedy: bool = True
+) -> dict[str, Player]:
+    """The players that ``[NAME=]PLAYER`` texts stand for, by name: see ``make_player``.
+
+    Raises PluginError if one cannot be built or a name stands there twice, CheckpointError if a
+    file cannot be used.
+    """
+    opponents: dict[str, Player] = {}
+    for text in names:
+        name, player = split_name(text)
         if name in opponents:
             raise PluginError(f"opponents: expected each name once, got {name!r} twice")
-        if name == RANDOM:
-            opponents[name] = UniformOpponent()
-        else:
-            opponents[name] = make_plugin(OPPONENTS, name, Opponent)
+        opponents[name] = make_player(player, name=name, device=device, greedy=greedy)
     return opponents

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,8 +23,11 @@ from keisei.evaluation.evaluate import (
     execute_full_evaluation_run,
     forget_results_after,
 )
-from keisei.evaluation.match import MatchCancelledError, MatchResult
-from keisei.evaluation.random_match import play_against_uniform
+from keisei.evaluation.fixed_players import UniformPlayer
+from keisei.evaluation.match import MatchCancelledError, MatchResult, play_match
+from keisei.evaluation.network_player import NetworkPlayer
+from keisei.evaluation.openings import load_openings
+from keisei.evaluation.scores import Pairs, Score
 from keisei.utils.plugins import PluginError
 
 
@@ -36,7 +40,14 @@ def trained() -> nn.Module:
 
 def test_the_result_is_that_of_the_match(trained: nn.Module) -> None:
     result = execute_full_evaluation_run(trained, games=12, seed=3, max_plies=60, step=77)
-    match = play_against_uniform(trained, games=12, seed=3, max_plies=60)
+    match = play_match(
+        NetworkPlayer(trained),
+        UniformPlayer(),
+        games=12,
+        seed=3,
+        max_plies=60,
+        openings=load_openings(),
+    )
     assert [one.opponent for one in result.results] == ["random"]
     assert result.results[0].result == match
     assert result.win_rate == match.win_rate > 0.5
@@ -58,6 +69,12 @@ def test_several_opponents_and_the_log(tmp_path: Path, trained: nn.Module) -> No
     for one in lines[0]["opponents"].values():
         assert one["games"] == 4
         assert one["win_rate"] == (one["black_wins"] + one["white_wins"]) / 4
+        for part, games in (("score", 4), ("black", 2), ("white", 2)):
+            counts = [one[part][name] for name in ("wins", "draws", "losses")]
+            assert sum(counts) == games
+            assert one[part]["low"] <= one[part]["rate"] <= one[part]["high"]
+        assert sum(sum(counts.values()) for counts in one["endings"].values()) == 4
+        assert sum(one["pairs"]) == 2
     rates = [one["win_rate"] for one in lines[0]["opponents"].values()]
     assert lines[0]["win_rate"] == pytest.approx(sum(rates) / 2)
 
@@ -69,6 +86,8 @@ def test_a_checkpoint_by_its_path(tmp_path: Path) -> None:
     save_model(tmp_path / "model.ckpt", build_network(config.model), config, 123)
     result = execute_full_evaluation_run(tmp_path, games=2, max_plies=6)
     assert result.step == 123 and result.results[0].result.truncated == 2
+    again = execute_full_evaluation_run(str(tmp_path / "model.ckpt"), games=2, max_plies=6)
+    assert again.results == result.results
     with pytest.raises(CheckpointError):
         execute_full_evaluation_run(tmp_path / "nowhere")
 
@@ -130,6 +149,8 @@ def test_a_failed_evaluation_leaves_the_network_and_writes_nothing(tmp_path: Pat
     assert network.training and not log.exists()
     with pytest.raises(ValueError, match="games: expected at least 1, got 0"):
         execute_full_evaluation_run(network, games=0)
+    with pytest.raises(ValueError, match="batch: expected at least 1, got 0"):
+        execute_full_evaluation_run(network, batch=0)
     with pytest.raises(ValueError, match="opponents: expected at least one, got none"):
         execute_full_evaluation_run(network, opponents=[])
 
@@ -138,7 +159,8 @@ def test_a_resumed_run_forgets_what_came_after(tmp_path: Path) -> None:
     log = tmp_path / "evaluation.jsonl"
     forget_results_after(log, 5)
     assert not log.exists()
-    match = MatchResult(2, 1, 0, 1, 0, 0, 9.0)
+    endings = {"no_legal_move": Score(1, 0, 1)}
+    match = MatchResult(Score(1), Score(0, 0, 1), endings, 9.0, Pairs((0, 0, 1, 0, 0)))
     for step in (10, 20, 30):
         append_result(log, EvaluationResult(step, 1.0, (OpponentResult("random", match),)))
     whole = log.read_text()
@@ -146,3 +168,28 @@ def test_a_resumed_run_forgets_what_came_after(tmp_path: Path) -> None:
         file.write('{"step": 4')
     forget_results_after(log, 20)
     assert log.read_text() == "".join(whole.splitlines(keepends=True)[:2])
+
+
+def test_batches_play_the_same_games_and_may_end_early(trained: nn.Module) -> None:
+    def play(**settings: Any) -> MatchResult:
+        return (
+            execute_full_evaluation_run(
+                trained, games=10, max_plies=40, greedy=False, records=5, **settings
+            )
+            .results[0]
+            .result
+        )
+
+    whole = play()
+    parts = play(batch=3)  # each batch has whole pairs
+    moves = [record.moves for record in whole.records]  # values may differ in the last bits
+    assert len(moves) == 5 and moves == [record.moves for record in parts.records]
+    assert parts.pairs == whole.pairs and parts.endings == whole.endings
+    asked: list[int] = []
+
+    def enough(result: MatchResult) -> bool:
+        asked.append(result.games)
+        return len(asked) == 2
+
+    assert play(batch=4, enough=enough).games == 8
+    assert asked == [4, 8]

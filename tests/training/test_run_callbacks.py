@@ -371,6 +371,7 @@ def test_a_bad_plugin_is_refused_before_anything_is_made(
 
 def test_the_best_by_evaluation_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from keisei.evaluation.match import MatchResult
+    from keisei.evaluation.scores import Pairs, Score
     from keisei.training import run_evaluator
 
     scores = iter((3, 9, 1, 2, 5, 4))
@@ -380,7 +381,8 @@ def test_the_best_by_evaluation_stays(tmp_path: Path, monkeypatch: pytest.Monkey
         result = ask(*args, **kwargs)
         from dataclasses import replace
 
-        won = MatchResult(10, next(scores), 0, 0, 0, 0, 1.0)
+        wins = next(scores)
+        won = MatchResult(Score(wins, 0, 10 - wins), Score(), {}, 1.0, Pairs())
         return replace(result, results=(replace(result.results[0], result=won),))
 
     monkeypatch.setattr(run_evaluator, "execute_full_evaluation_run", scored)

@@ -10,6 +10,7 @@ import pytest
 from keisei.config_schema import AppConfig
 from keisei.evaluation.evaluate import EvaluationResult, OpponentResult
 from keisei.evaluation.match import MatchCancelledError, MatchResult
+from keisei.evaluation.scores import Pairs, Score
 from keisei.training.callback_manager import CallbackManager
 from keisei.training.callbacks import Callback, Event, Schedule, Snapshot
 from keisei.training.standard_callbacks import (
@@ -76,7 +77,7 @@ def test_each_published_checkpoint_is_told_once(to: CallbackManager) -> None:
 
 
 def result(step: int) -> EvaluationResult:
-    match = MatchResult(4, 2, 1, 1, 0, 0, 9.0)
+    match = MatchResult(Score(2), Score(1, 0, 1), {}, 9.0, Pairs())
     return EvaluationResult(step, 1.0, (OpponentResult("random", match),))
 
 

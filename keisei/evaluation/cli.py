@@ -1,0 +1,211 @@
+"""``keisei-evaluate``: plays any players against each other and says who is how much stronger.
+
+Exit status: 0 when all games were played, 1 when a match failed, 2 when the command line or a
+player cannot be used, 130 after Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import logging
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from keisei.config_schema import ConfigError
+from keisei.core.model_file import CheckpointError
+from keisei.evaluation.evaluate import OpponentResult, execute_full_evaluation_run
+from keisei.evaluation.match import MatchResult
+from keisei.evaluation.openings import Opening, load_openings
+from keisei.evaluation.opponents import RANDOM, make_opponents
+from keisei.evaluation.players import Player
+from keisei.evaluation.scores import Score
+from keisei.evaluation.usi_engine import EngineError
+
+_log = logging.getLogger(__name__)
+
+_PLAYERS = """players:
+  random                        draws every move uniformly
+  greedy_capture, greedy        takes the most valuable piece it can, else promotes, else draws
+  mate_aware, one-ply           mates where it can, else looks one ply ahead at material
+  mixture:A:B:SHARE             two of these, of which B plays SHARE (0 to 1) of the moves
+  runs/NAME, checkpoint, *.ckpt a network
+  policy.pt                     a network as keisei-export writes it; it is a program: trust it
+  usi:COMMAND;NAME=VALUE;...    a USI engine with options; go=LIMITS (go=movetime 100 if not given),
+                                seconds=N to wait before it counts as stalled, processes=N at once
+  NAME, module:Class            an opponent of others: see docs/plugins.md
+NAME=PLAYER gives a player another name. Networks play in float32.
+"""
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """The match of two of the players."""
+
+    first: str
+    second: str
+    result: MatchResult
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; the results are the first player's."""
+        own = OpponentResult(self.second, self.result).to_json()
+        return {"first": self.first, "second": self.second, **own}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command; returns its exit status."""
+    args = _parser().parse_args(argv)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    with contextlib.ExitStack() as stack:
+        try:
+            players = _players(args, stack)
+            openings = () if args.openings == "none" else load_openings(args.openings)
+        except (ConfigError, CheckpointError, ValueError, RuntimeError) as error:
+            _log.error("keisei-evaluate: %s", error)
+            return 2
+        try:
+            pairings = _play(args, players, openings)
+        except KeyboardInterrupt:
+            _log.error("keisei-evaluate: interrupted")
+            return 130
+        except (ConfigError, EngineError, ValueError, RuntimeError, OSError) as error:
+            _log.error("keisei-evaluate: %s", error)
+            return 1
+    if args.json is not None:
+        _write_json(args.json, args, list(players), pairings)
+    if args.json != "-":
+        show(Console(), pairings)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="keisei-evaluate",
+        description="Plays each player against each other and says who is stronger.",
+        epilog=_PLAYERS,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("players", nargs="+", metavar="PLAYER", help="one alone plays against random")
+    add("--games", type=_positive, default=100, help="of each pairing, at most (100)")
+    add("--batch", type=_positive, help="games at once; all, if not given")
+    add("--first-only", action="store_true", help="the first player against each other, no more")
+    add("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    add("--sample", action="store_true", help="networks draw from their policy")
+    add("--seed", type=int, default=0, help="of all draws (0)")
+    add("--max-plies", type=_positive, default=512, help="move limit (512)")
+    add(
+        "--openings",
+        metavar="FILE",
+        help="one a line, 'startpos moves ...', played with both colours; none: the usual start; "
+        "those that keisei brings, if not given",
+    )
+    add("--json", metavar="FILE", help="the results as JSON; -: to standard output, and no table")
+    return parser
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"expected 1 or more, got {text}")
+    return number
+
+
+def _players(args: argparse.Namespace, stack: contextlib.ExitStack) -> dict[str, Player]:
+    names = args.players if len(args.players) > 1 else [*args.players, RANDOM]
+    players = make_opponents(names, device=args.device, greedy=not args.sample)
+    for player in players.values():
+        stack.callback(player.close)
+    return players
+
+
+def _play(
+    args: argparse.Namespace, players: Mapping[str, Player], openings: Sequence[Opening]
+) -> list[Pairing]:
+    pairings = []
+    for first, second in combinations(players, 2):
+        if args.first_only and first != next(iter(players)):
+            continue
+        result = execute_full_evaluation_run(
+            players[first],
+            opponents={second: players[second]},
+            games=args.games,
+            device=args.device,
+            seed=args.seed,
+            max_plies=args.max_plies,
+            openings=openings,
+            name=first,
+            batch=args.batch,
+        )
+        pairings.append(Pairing(first, second, result.results[0].result))
+    return pairings
+
+
+def _write_json(
+    target: str, args: argparse.Namespace, players: Sequence[str], pairings: Sequence[Pairing]
+) -> None:
+    text = json.dumps(
+        {
+            "players": players,
+            "games": args.games,
+            "seed": args.seed,
+            "max_plies": args.max_plies,
+            "sample": args.sample,
+            "openings": args.openings,
+            "pairings": [pairing.to_json() for pairing in pairings],
+        },
+        indent=1,
+    )
+    if target == "-":
+        sys.stdout.write(text + "\n")
+    else:
+        Path(target).write_text(text + "\n", encoding="utf-8")
+
+
+def show(console: Console, pairings: Sequence[Pairing]) -> None:
+    """Writes the results as tables; intervals are of 95%."""
+    table = Table(title="results of the first player, with 95% intervals")
+    for column in ("first", "second", "games", "won =drawn lost", "score", "Elo", "black", "white"):
+        table.add_column(column, justify="left" if column in ("first", "second") else "right")
+    for pairing in pairings:
+        result = pairing.result
+        counted = result.pairs if result.pairs.pairs else result.score
+        table.add_row(
+            pairing.first,
+            pairing.second,
+            str(result.games),
+            str(result.score),
+            _rate(result.score),
+            "{:+.0f} [{:+.0f}, {:+.0f}]".format(counted.elo, *counted.elo_interval()),
+            _rate(result.black),
+            _rate(result.white),
+        )
+    console.print(table)
+    ends = Table(title="by way of ending")
+    for column in ("first", "second", "mean plies", "endings"):
+        ends.add_column(column)
+    for pairing in pairings:
+        result = pairing.result
+        endings = ", ".join(f"{name} {score}" for name, score in result.endings.items())
+        ends.add_row(pairing.first, pairing.second, f"{result.mean_plies:.1f}", endings)
+    console.print(ends)
+
+
+def _rate(score: Score) -> str:
+    if not score.games:
+        return "-"
+    low, high = score.interval()
+    return f"{100 * score.rate:.1f}% [{100 * low:.1f}, {100 * high:.1f}]"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
