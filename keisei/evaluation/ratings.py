@@ -308,16 +308,24 @@ class _Profile:
         direction = -1.0 if z > 0 else 1.0
         self._shift[:] = 0
         inside, step = self.estimate, 0.25
-        while (self.deviation(inside + direction * step) - z) * direction > 0:
-            inside += direction * step
-            step *= 2
+        past, beyond = self.deviation(inside) - z, self.deviation(inside + direction * step) - z
+        while beyond * direction > 0:
+            inside, past = inside + direction * step, beyond
             if abs(inside - self.estimate) > _FARTHEST:
                 return direction * math.inf
+            step *= 2
+            beyond = self.deviation(inside + direction * step) - z
+        # False position between the two, with the halving that makes both ends move (Illinois).
         outside = inside + direction * step
-        while abs(outside - inside) > _CLOSE:
-            middle = (inside + outside) / 2
-            if (self.deviation(middle) - z) * direction > 0:
-                inside = middle
+        for _ in range(60):
+            middle = inside + (outside - inside) * past / (past - beyond)
+            here = self.deviation(middle) - z
+            if here * direction > 0:
+                closed = abs(middle - inside)
+                inside, past, beyond = middle, here, beyond / 2
             else:
-                outside = middle
-        return (inside + outside) / 2
+                closed = abs(middle - outside)
+                outside, beyond, past = middle, here, past / 2
+            if closed < _CLOSE:
+                break
+        return middle

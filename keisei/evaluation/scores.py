@@ -204,7 +204,7 @@ def mean_interval(
     def deviation(mean: float) -> float:
         """How many standard errors the seen mean is above this one."""
         shares = likeliest(counts, values, mean)
-        variance = float(shares @ (np.asarray(values) - mean) ** 2)
+        variance = sum(p * (v - mean) ** 2 for p, v in zip(shares, values, strict=True))
         return (seen - mean) * math.sqrt(games / variance)
 
     low = 0.0 if seen <= 0 else bisect(lambda mean: deviation(mean) - z, 0.0, seen)
@@ -212,7 +212,7 @@ def mean_interval(
     return low, high
 
 
-def likeliest(counts: Sequence[int], values: Sequence[float], mean: float) -> Floats:
+def likeliest(counts: Sequence[int], values: Sequence[float], mean: float) -> tuple[float, ...]:
     """Of all distributions over ``values`` with this mean, the one that makes ``counts`` likeliest.
 
     ``mean`` is more than the least value and less than the greatest. The shares are
@@ -220,6 +220,8 @@ def likeliest(counts: Sequence[int], values: Sequence[float], mean: float) -> Fl
     rest lies on the least or the greatest value, which then was not seen (M. Van den Bergh, The
     Generalized Maximum Likelihood Ratio for the Expectation Value of a Distribution).
     """
+    if tuple(values) == _HALF_POINTS:
+        return _likeliest_of_three(counts, mean)
     shift = [value - mean for value in values]
     seen = [(count, a) for count, a in zip(counts, shift, strict=True) if count]
     total = sum(counts)
@@ -229,23 +231,35 @@ def likeliest(counts: Sequence[int], values: Sequence[float], mean: float) -> Fl
     def excess(t: float) -> float:
         return sum(count * a / (1 + t * a) for count, a in seen)
 
-    def shares(t: float) -> Floats:
+    def shares(t: float) -> list[float]:
         pairs = zip(counts, shift, strict=True)
-        return np.array([count / (total * (1 + t * a)) if count else 0.0 for count, a in pairs])
+        return [count / (total * (1 + t * a)) if count else 0.0 for count, a in pairs]
 
     for end, outer in ((least, -1), (most, 0)):
         if not counts[outer] and (excess(end) < 0) == (outer == -1):
             found = shares(end)
-            found[outer] = max(0.0, 1 - float(found.sum()))
-            return found
+            found[outer] = max(0.0, 1 - sum(found))
+            return tuple(found)
     # excess falls from +inf (or from what stands at the end) to -inf.
     found = shares(bisect(excess, least, most))
-    found /= found.sum()
-    return found
+    whole = sum(found)
+    return tuple(share / whole for share in found)
+
+
+def _likeliest_of_three(counts: Sequence[int], mean: float) -> tuple[float, ...]:
+    """``likeliest`` for losses, draws and wins: the root of a quadratic equation (Tango)."""
+    losses, draws, wins = counts
+    games = losses + draws + wins
+    lead = abs(2 * mean - 1)  # of the likelier of win and loss over the other
+    more, less = (wins, losses) if mean >= 0.5 else (losses, wins)
+    b = more + less + lead * (more - less - 2 * games)
+    other = (b + math.sqrt(b * b + 8 * games * less * lead * (1 - lead))) / (4 * games)
+    draw = max(0.0, 1 - lead - 2 * other)
+    return (other, draw, other + lead) if mean >= 0.5 else (other + lead, draw, other)
 
 
 def trinomial_variance(wins: Floats, draws: Floats, losses: Floats, rate: Floats) -> Floats:
-    """The variance of a game's points under ``likeliest`` at each rate, in closed form (Tango).
+    """The variance of a game's points under ``likeliest`` at each rate, many at once.
 
     Arrays of one shape; rates are between 0 and 1, neither included.
     """
@@ -258,11 +272,9 @@ def trinomial_variance(wins: Floats, draws: Floats, losses: Floats, rate: Floats
 
 
 def bisect(function: Callable[[float], float], low: float, high: float) -> float:
-    """Where ``function``, which falls from ``low`` to ``high``, is 0; neither end is asked."""
-    for _ in range(200):
+    """Where ``function``, which falls from ``low`` to ``high``, is 0, to 14 digits of the width."""
+    for _ in range(47):
         middle = (low + high) / 2
-        if middle in (low, high):
-            break
         if function(middle) > 0:
             low = middle
         else:

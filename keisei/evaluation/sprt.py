@@ -18,8 +18,6 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
-
 from keisei.evaluation.scores import Pairs, Score, likeliest, rate_of_elo
 
 
@@ -51,15 +49,13 @@ class SPRT:
 
     def llr(self, results: Score | Pairs) -> float:
         """The log of how much likelier these results are under H1 than under H0."""
-        counts = np.asarray(results.counts, dtype=np.float64)
-        if not counts.sum():
+        counts = results.counts
+        if not sum(counts):
             return 0.0
         under0, under1 = (
-            likeliest(results.counts, results.values, rate_of_elo(elo))
-            for elo in (self.elo0, self.elo1)
+            likeliest(counts, results.values, rate_of_elo(elo)) for elo in (self.elo0, self.elo1)
         )
-        seen = counts > 0
-        return float(counts[seen] @ np.log(under1[seen] / under0[seen]))
+        return sum(n * math.log(b / a) for n, a, b in zip(counts, under0, under1, strict=True) if n)
 
     def decide(self, results: Score | Pairs) -> Literal["H0", "H1"] | None:
         """What these results make sure, None while the match goes on."""

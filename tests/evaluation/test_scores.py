@@ -83,7 +83,7 @@ def test_draws_make_it_narrower_and_games_too():
 @pytest.mark.parametrize("mean", [0.02, 0.3, 0.5, 0.5001, 0.77, 0.99])
 def test_the_likeliest_distribution_is_the_best_of_a_grid(counts, mean):
     values = (0.0, 0.5, 1.0)
-    shares = likeliest(counts, values, mean)
+    shares = np.array(likeliest(counts, values, mean))
     assert shares.sum() == pytest.approx(1)
     assert shares @ np.array(values) == pytest.approx(mean)
     assert shares.min() >= 0
@@ -107,7 +107,7 @@ def test_five_values_are_likeliest_where_the_lagrange_conditions_hold():
         if not sum(counts):
             continue
         for mean in (0.1, 0.5, 0.6, 0.9):
-            shares = likeliest(counts, values, mean)
+            shares = np.array(likeliest(counts, values, mean))
             assert shares.min() >= 0
             assert shares.sum() == pytest.approx(1)
             assert shares @ values == pytest.approx(mean)
