@@ -14,7 +14,8 @@ from keisei import ops
 from keisei.core.features import LABEL_SET, PLANE_SET
 from keisei.core.model_file import CheckpointError, expect, read_json
 from keisei.evaluation.players import Choice, MatchStart, Player, Turn
-from keisei.export import MANIFEST_FILE, POLICY_FORMAT, POLICY_FORMAT_VERSION
+from keisei.export import POLICY_FORMAT, POLICY_FORMAT_VERSION
+from keisei.export_formats import MANIFEST_FILE
 from keisei.utils.torchscript import torchscript_is_meant
 
 Network = Callable[[Tensor], tuple[Tensor, Tensor]]
