@@ -46,6 +46,11 @@ class Seats:
         blocks = tensor.view(self.blocks, self._length, *tensor.shape[1:])
         return blocks[:, first : first + self.each]
 
+    def player(self, game: int) -> int | None:
+        """Who plays this game against the learner; None: it plays itself."""
+        place = game % self._length - self._first
+        return place // self.each if place >= 0 else None
+
     def any(self, device: torch.device) -> Tensor:
         """Whether a game is played against anyone, bool [N]."""
         found = torch.zeros(self.blocks * self._length, dtype=torch.bool, device=device)

@@ -112,6 +112,18 @@ class PastSelves:
         """The past selves there are, oldest first."""
         return tuple(self._members.values())
 
+    def opponent_of(self, game: int) -> int | None:
+        """Who is this rank's ``game``'s opponent now, by the plies of its weights.
+
+        None where the learner plays itself, and before the first rollout. Where the game's plies
+        are whose: ``ExperienceBuffer.own``.
+        """
+        player = self._seats.player(game)
+        places = self._progress().past_selves.get("places", [])
+        if player is None or player >= len(places) or places[player]["step"] < 0:
+            return None
+        return int(places[player]["step"])
+
     def load(self, members: Sequence[PastSelf], values: Mapping[str, Any]) -> None:
         """Takes the past selves of a checkpoint, and what its progress says of them.
 

@@ -59,6 +59,8 @@ def test_the_last_games_of_each_block_have_opponents() -> None:
     assert seats.of(0, games).tolist() == [[4, 5, 6], [14, 15, 16]]
     assert seats.of(1, games).tolist() == [[7, 8, 9], [17, 18, 19]]
     expected = [4, 5, 6, 7, 8, 9, 14, 15, 16, 17, 18, 19]
+    by_game = [seats.player(game) for game in range(20)]
+    assert by_game == 2 * [None, None, None, None, 0, 0, 0, 1, 1, 1]
     assert seats.any(CPU).nonzero()[:, 0].tolist() == expected
     rows = torch.zeros(20, 3)
     seats.of(1, rows).fill_(1.0)

@@ -214,6 +214,10 @@ def test_places_are_drawn_anew_in_turn_and_have_the_weights_of_who_plays() -> No
     assert {iteration % 4 for iteration in changed[0]} == {0}
     assert {iteration % 4 for iteration in changed[1][1:]} == {2}
     assert min(map(len, changed.values())) > 5
+    assert [past.opponent_of(game) for game in (0, 3, 4, 9, 10, 15)] == [
+        None, None, before[0], before[0], before[1], before[1]
+    ]  # fmt: skip
+    assert pool()[0].opponent_of(15) is None, "nobody sits there yet"
 
 
 def test_who_leaves_the_pool_leaves_its_place() -> None:

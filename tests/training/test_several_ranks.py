@@ -34,6 +34,10 @@ SETTINGS = {
     "training.learning-rate": "1e-4",
     "env.num-games": "48",
     "env.max-plies": "10",
+    "past-selves.share": "0.5",
+    "past-selves.opponents": "2",
+    "past-selves.interval": "700",
+    "past-selves.stay": "2",
     "model.tower-depth": "1",
     "model.tower-width": "8",
     "logging.keep-checkpoints": "0",
@@ -92,7 +96,7 @@ def check_alike(got: list[dict[str, Any]], expected: list[dict[str, Any]]) -> No
     for ours, theirs in zip(got, expected, strict=True):
         where = f"iteration {theirs['iteration']}"
         for name, value in theirs.items():
-            if not name.startswith(("learn.", "games.", "iteration", "step")):
+            if not name.startswith(("learn.", "games.", "past_selves.", "iteration", "step")):
                 continue  # times
             bound = BOUND if name.startswith("learn.") else 0.0
             assert ours[name] == pytest.approx(value, rel=0, abs=bound), f"{where}: {name}"
@@ -110,6 +114,11 @@ def check_equal(got: Path, expected: Path) -> None:
         assert mine.tensors.keys() == other.tensors.keys()
         for name, tensor in other.tensors.items():
             assert torch.equal(mine.tensors[name], tensor), f"rank {rank}: {name}"
+        assert len(mine.past_selves) == len(other.past_selves) > 0
+        for one, wanted_one in zip(mine.past_selves, other.past_selves, strict=True):
+            assert one.step == wanted_one.step
+            for name, tensor in wanted_one.weights.items():
+                assert torch.equal(one.weights[name], tensor), f"{one.file}: {name}"
         for name, value in other.values.items():
             if name != "seconds":
                 assert mine.values[name] == value, name
