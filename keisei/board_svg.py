@@ -6,8 +6,9 @@ needs nothing but a font with Japanese characters where it is looked at.
 
 from __future__ import annotations
 
-import re
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+from keisei.pieces import Piece, board_pieces, hand_pieces, squares_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,12 +24,6 @@ _LEFT = _MARGIN + _PANEL + _GAP
 _TOP = _MARGIN + 22
 _WIDTH = _LEFT + _BOARD + _GAP + _PANEL + _MARGIN
 _HEIGHT = _TOP + _BOARD + _MARGIN + 6
-
-_KANJI = {
-    "P": "歩", "L": "香", "N": "桂", "S": "銀", "G": "金", "B": "角", "R": "飛", "K": "玉",
-    "+P": "と", "+L": "杏", "+N": "圭", "+S": "全", "+B": "馬", "+R": "龍",
-    "k": "王",
-}  # fmt: skip
 
 # Strong pieces are cut larger, as on a real board.
 _SCALE = {"P": 0.86, "L": 0.9, "N": 0.92, "S": 0.96, "G": 0.96, "B": 1.0, "R": 1.0, "K": 1.04}
@@ -56,48 +51,14 @@ _DEFS = f"""
 <path d="{_MAN}" fill="url(#keisei-ivory)" stroke="#8a6630" stroke-linejoin="round"/></g>
 """
 
-_MOVE = re.compile(r"(?:([1-9][a-i])|[PLNSBRG]\*)([1-9][a-i])\+?")
 
-
-class _Piece(NamedTuple):
-    """A man of the board or a hand in SFEN letters: capitals are black's, `+` is promoted."""
-
-    letters: str
-
-    @property
-    def is_white(self) -> bool:
-        return self.letters[-1].islower()
-
-    @property
-    def is_promoted(self) -> bool:
-        return self.letters[0] == "+"
-
-
-def _board_pieces(board: str) -> Iterator[tuple[int, int, _Piece]]:
-    """Yields (column from the left, row from the top, piece) of an SFEN board field."""
-    for row, rank in enumerate(board.split("/")):
-        column = 0
-        for token in re.findall(r"\+?[A-Za-z]|[1-9]", rank):
-            if token.isdigit():
-                column += int(token)
-            else:
-                yield column, row, _Piece(token)
-                column += 1
-
-
-def _hand_pieces(hands: str) -> Iterator[tuple[_Piece, int]]:
-    for count, letter in re.findall(r"(\d*)([A-Za-z])", hands):
-        yield _Piece(letter), int(count or 1)
-
-
-def _piece(x: float, y: float, piece: _Piece) -> str:
-    kanji = _KANJI.get(piece.letters, _KANJI[piece.letters.upper()])
+def _piece(x: float, y: float, piece: Piece) -> str:
     scale = _SCALE[piece.letters[-1].upper()]
     turn = " rotate(180)" if piece.is_white else ""
     style = "keisei-man keisei-promoted" if piece.is_promoted else "keisei-man"
     return (
         f'<g transform="translate({x:g} {y:g}){turn} scale({scale:g})"><use href="#keisei-man"/>'
-        f'<text class="{style}" y="12.5">{kanji}</text></g>'
+        f'<text class="{style}" y="12.5">{piece.kanji}</text></g>'
     )
 
 
@@ -130,7 +91,7 @@ def _grid() -> Iterator[str]:
         yield f'<text class="keisei-edge" x="{_LEFT + _BOARD + 14}" y="{y}">{rank}</text>'
 
 
-def _hand_panel(pieces: list[tuple[_Piece, int]], white: bool, to_move: bool) -> Iterator[str]:
+def _hand_panel(pieces: list[tuple[Piece, int]], white: bool, to_move: bool) -> Iterator[str]:
     """White's stand is at the upper left, black's at the lower right, as players sit."""
     height = 46 + 44 * 7
     x = _MARGIN if white else _LEFT + _BOARD + _GAP
@@ -161,8 +122,8 @@ def board_svg(position: Position) -> str:
     """
     sfen = position.sfen()
     board, side, hands, number = sfen.split(" ")
-    pieces = list(_board_pieces(board))
-    in_hand = [] if hands == "-" else list(_hand_pieces(hands))
+    pieces = list(board_pieces(board))
+    in_hand = [] if hands == "-" else list(hand_pieces(hands))
     to_move = "black" if side == "b" else "white"
     title = f"Shogi position, move {number}, {to_move} to move: {sfen}"
 
@@ -178,9 +139,8 @@ def board_svg(position: Position) -> str:
             'fill="url(#keisei-wood)"/>'
         ),
     ]
-    last = _MOVE.fullmatch(position.last_move or "")
-    if last:
-        parts += [_square_rect(square, "#f7ec9b") for square in last.groups() if square]
+    last = squares_of(position.last_move)
+    parts += [_square_rect(square, "#f7ec9b") for square in last if square]
     if position.in_check:
         king = "K" if side == "b" else "k"
         parts += [

@@ -37,6 +37,7 @@ from keisei.utils.masking import named_secrets
 __all__ = [
     "AppConfig",
     "ConfigError",
+    "DisplayConfig",
     "DistributedConfig",
     "EnvConfig",
     "EvaluationConfig",
@@ -267,6 +268,22 @@ class LoggingConfig(_Section):
     """folder of this run in run_root; none: the time of its start"""
 
 
+class DisplayConfig(_Section):
+    """What is shown of a run while it goes on."""
+
+    enabled: bool | Auto = "auto"
+    """draw a screen of boards, curves and messages; auto: on a terminal. false: a line at an
+    interval; true: draw also where no terminal is recognised"""
+    refresh_rate: Annotated[float, Field(gt=0.0, le=60.0)] = 4.0
+    """drawings a second at most; only what has changed is drawn"""
+    game: Annotated[int, Field(ge=0, le=10**7)] = 0
+    """which of the games is watched; one of the first rank's"""
+    moves_per_second: Annotated[float, Field(gt=0.0, le=60.0)] = 2.0
+    """pace at which the watched game's moves of a rollout are shown"""
+    line_interval: Seconds = 5.0
+    """seconds between two lines where no screen is drawn"""
+
+
 class ResourcesConfig(_Section):
     """What a run may take of the machine."""
 
@@ -312,6 +329,7 @@ class AppConfig(_Section):
     past_selves: PastSelvesConfig = PastSelvesConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     logging: LoggingConfig = LoggingConfig()
+    display: DisplayConfig = DisplayConfig()
     resources: ResourcesConfig = ResourcesConfig()
     distributed: DistributedConfig = DistributedConfig()
     plugins: PluginsConfig = PluginsConfig()
@@ -335,6 +353,10 @@ _UNREAD: tuple[_Unread, ...] = (
     ("logging.keep_best", "evaluation.interval", lambda value: value is None),
     ("logging.games_interval", "logging.follow_games", lambda value: value == 0),
     ("logging.wandb_project", "logging.wandb_enabled", lambda value: value is False),
+    ("display.refresh_rate", "display.enabled", lambda value: value is False),
+    ("display.game", "display.enabled", lambda value: value is False),
+    ("display.moves_per_second", "display.enabled", lambda value: value is False),
+    ("display.line_interval", "display.enabled", lambda value: value is True),
     ("resources.gpu_memory_fraction", "training.device", lambda value: value == "cpu"),
 )
 

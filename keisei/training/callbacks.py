@@ -26,6 +26,8 @@ class Event(enum.Enum):
     """a rollout is collected, not yet learned from"""
     GAME_END = "game_end"
     """after a rollout: this rank's games that ended in it, all at once, as ``data['games']``"""
+    LIVE_GAME = "live_game"
+    """after a rollout: the plies of the watched game in it, a ``LiveRows``, as ``data['rows']``"""
     UPDATE_END = "update_end"
     """a rollout was learned from; its metrics are there"""
     EVALUATION = "evaluation"
@@ -39,7 +41,7 @@ class Event(enum.Enum):
 
 
 # The events that come once an iteration; a schedule thins these and no others.
-SCHEDULED = frozenset({Event.ROLLOUT_END, Event.GAME_END, Event.UPDATE_END})
+SCHEDULED = frozenset({Event.ROLLOUT_END, Event.GAME_END, Event.LIVE_GAME, Event.UPDATE_END})
 
 
 def freeze(value: Any) -> Any:
@@ -186,6 +188,12 @@ class Callback:
 
         Of several ranks each has its own games; a callback is told of those of the rank that calls
         it. One that is to see all of them is called on ``every_rank``.
+        """
+
+    def on_live_game(self, snapshot: Snapshot) -> None:
+        """The watched game's plies in a rollout: ``snapshot.data['rows']``, a ``LiveRows``.
+
+        ``rows.views[-1]`` is where that game stands. They are copied for whoever is due only.
         """
 
     def on_update_end(self, snapshot: Snapshot) -> None:

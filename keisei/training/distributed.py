@@ -129,6 +129,11 @@ def check_shares(config: AppConfig, ranks: Ranks) -> None:
             f"training.shuffle_blocks: expected a number that divides env.num_games, {games}, "
             f"got {blocks}"
         )
+    if config.display.game >= games // world:
+        raise ConfigError(
+            f"display.game: expected one of the first rank's games, 0 to {games // world - 1}, "
+            f"got {config.display.game}"
+        )
 
 
 def fit_shuffle_blocks(saved: AppConfig, ranks: Ranks) -> AppConfig:

@@ -6,13 +6,14 @@ import logging
 import os
 import signal
 import socket
-import sys
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import FrameType, TracebackType
 from typing import Any, NoReturn, Self
+
+from keisei.training.terminal_screen import give_back_at_once
 
 _log = logging.getLogger(__name__)
 
@@ -189,7 +190,6 @@ def _quit() -> None:
 
 def leave(text: str, status: int) -> NoReturn:
     """Ends the process now: no handler, no other thread, no write is waited for."""
-    if sys.stdout.isatty():
-        os.write(1, b"\x1b[?25h\n")  # a live display hides the cursor
+    give_back_at_once()
     os.write(2, f"keisei.train: {text}\n".encode())
     os._exit(status)

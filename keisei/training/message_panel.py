@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections import deque
 from collections.abc import Iterator
@@ -20,19 +21,37 @@ class MessagePanel(logging.Handler):
         super().__init__()
         self.setFormatter(MaskingFormatter("%(asctime)s %(message)s", "%H:%M:%S"))
         self._lines: deque[str] = deque(maxlen=limit)
-        self.dropped = 0
+        self.count = 0
+        """messages so far, those that were dropped too"""
+
+    @property
+    def dropped(self) -> int:
+        """Messages that are not kept any more."""
+        return self.count - len(self._lines)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Keeps one message, as ``logging`` calls it."""
-        if len(self._lines) == self._lines.maxlen:
-            self.dropped += 1
         self._lines.append(self.format(record))
+        self.count += 1
+
+    def last(self, count: int) -> list[str]:
+        """The last messages, at most so many, the oldest first."""
+        self.acquire()
+        try:
+            lines = list(itertools.islice(reversed(self._lines), count))
+        finally:
+            self.release()
+        return lines[::-1]
+
+    def note(self, line: str) -> None:
+        """Keeps a line that was not logged."""
+        self.handle(logging.makeLogRecord({"msg": line}))
 
     def __len__(self) -> int:
         return len(self._lines)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(tuple(self._lines))
+        return iter(self.last(len(self._lines)))
 
     def __rich__(self) -> Panel:
         lines = [Text(line) for line in self]

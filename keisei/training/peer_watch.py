@@ -11,6 +11,7 @@ import torch
 import torch.distributed as dist
 
 from keisei.core.ranks import Ranks
+from keisei.training.terminal_screen import give_back_at_once
 
 _log = logging.getLogger(__name__)
 
@@ -64,6 +65,7 @@ class PeerWatch:
     def _end(self, reason: str) -> None:
         if self._leaving.is_set():
             return
+        give_back_at_once()
         _log.error("keisei.train: rank %d ends: %s", self._ranks.rank, reason)
         logging.shutdown()
         os._exit(1)

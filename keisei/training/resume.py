@@ -56,6 +56,7 @@ MAY_CHANGE: dict[str, tuple[str, ...]] = {
         "run_root",
         "run_name",
     ),
+    "display": ("enabled", "refresh_rate", "game", "moves_per_second", "line_interval"),
     "resources": (
         "threads",
         "memory_limit_gb",

@@ -17,8 +17,8 @@ from keisei.core.ppo_agent import PPOAgent
 from keisei.core.ranks import SINGLE, Ranks
 from keisei.envs import ShogiVectorEnv
 from keisei.envs.policy_output_mapper import PolicyOutputMapper
-from keisei.training.display import format_seconds
 from keisei.training.distributed import state_of_rank
+from keisei.training.metric_panels import format_seconds
 from keisei.training.past_selves import PastSelves, games_against_each
 from keisei.training.resource_limits import is_out_of_memory
 from keisei.training.resume import ResumePoint

@@ -16,6 +16,7 @@ from keisei.envs import ShogiVectorEnv
 from keisei.training.ended_games import EndedGames, EndedGamesReader
 from keisei.training.episode_state import EpisodeState
 from keisei.training.followed_games import FollowedGamesReader, FollowedRows
+from keisei.training.live_game import LiveGameReader, LiveRows
 from keisei.training.past_selves import PastSelves
 from keisei.training.rollout import Collector, rollout_counts, rollout_values
 
@@ -28,7 +29,8 @@ class StepManager:
     """Plays rollouts with the games and learns from them; the order of rows is drawn here.
 
     Figures are those of all ranks that the learner is one of. With ``past_selves`` some games are
-    against them. Of the first ``follow`` games of this rank all plies can be asked for.
+    against them. Of the first ``follow`` games of this rank all plies can be asked for; ``watched``
+    is the one of its games that can be looked at.
     """
 
     def __init__(
@@ -40,6 +42,7 @@ class StepManager:
         seed: int,
         follow: int = 0,
         past_selves: PastSelves | None = None,
+        watched: int = 0,
     ) -> None:
         self._game = game
         self._agent = agent
@@ -49,6 +52,9 @@ class StepManager:
         self._collector = Collector(game, agent, buffer, players)
         self._ended_games = EndedGamesReader(buffer, game.first_game)
         self._followed = FollowedGamesReader(buffer, game, agent, follow) if follow else None
+        self._live_game = LiveGameReader(
+            buffer, game, watched, mirror_seed=agent.config.seed if agent.config.mirror else None
+        )
         self.shuffle = torch.Generator(agent.device).manual_seed(seed)
 
     @property
@@ -57,13 +63,17 @@ class StepManager:
         return self._buffer.rollout_length
 
     def play(
-        self, on_ply: Callable[[int], None] = lambda _: None, *, note_games: bool = False
+        self,
+        on_ply: Callable[[int], None] = lambda _: None,
+        *,
+        note_games: bool = False,
+        note_live: bool = False,
     ) -> dict[str, int]:
         """Fills the buffer with one rollout and its advantages; returns ``rollout_counts``.
 
         ``on_ply`` is told how many plies are done where they are started one by one. With
-        ``note_games`` the games that ended can be asked for. Raises ValueError if an action was
-        illegal.
+        ``note_games`` the games that ended can be asked for, with ``note_live`` the plies of the
+        game that is watched. Raises ValueError if an action was illegal.
         """
         if self._past_selves is not None:
             self._past_selves.prepare()
@@ -72,6 +82,8 @@ class StepManager:
             self._ended_games.copy()
         if self._followed is not None:
             self._followed.copy()
+        if note_live:
+            self._live_game.copy()
         self._game.raise_errors()
         counts = rollout_counts(self._buffer, self._agent.ranks)
         if self._past_selves is not None:
@@ -90,6 +102,10 @@ class StepManager:
         if self._followed is None:
             raise RuntimeError("StepManager.followed_rows: expected games to follow, got none")
         return self._followed.read()
+
+    def live_rows(self) -> LiveRows:
+        """The watched game's plies in the last rollout that was played with ``note_live``."""
+        return self._live_game.read()
 
     def learn(
         self,

@@ -178,6 +178,7 @@ class Trainer(CompatibilityMixin):
                 self.rich_console,
                 config.logging.log_level,
                 extra=[self.rich_log_messages],
+                hushed=functools.partial(_is_drawing, self.display_manager),
             )
         else:  # what all ranks have to say is said once
             self.logger = TrainingLogger(
@@ -235,6 +236,7 @@ class Trainer(CompatibilityMixin):
             seed=self.resolved_config.training.seed,
             follow=self.resolved_config.logging.follow_games if self.ranks.is_main else 0,
             past_selves=self.past_selves,
+            watched=self.resolved_config.display.game,
         )
         if self._resume_point is not None:
             self.model_manager.take_over(self._resume_point)
@@ -254,7 +256,9 @@ class Trainer(CompatibilityMixin):
             save_held=functools.partial(_save_held, self.model_manager, self.display_manager),
             ranks=self.ranks,
             times=self.times,
-            resources=functools.partial(_latest, self.resource_monitor, self.past_selves),
+            resources=functools.partial(
+                _latest, self.resource_monitor, self.past_selves, self.display_manager
+            ),
         )
         self._handle_checkpoint_resume()
         if self._initialized:  # built anew: what is saved is what is there now
@@ -555,8 +559,19 @@ def _save_held(models: ModelManager, display: DisplayManager, held: Snapshot) ->
         models.save_snapshot(held, wait=True)
 
 
-def _latest(monitor: ResourceMonitor, past_selves: PastSelves | None) -> Mapping[str, float]:
-    return monitor.latest if past_selves is None else {**monitor.latest, **past_selves.figures}
+def _is_drawing(display: DisplayManager) -> bool:
+    return display.is_drawing
+
+
+def _latest(
+    monitor: ResourceMonitor, past_selves: PastSelves | None, display: DisplayManager
+) -> Mapping[str, float]:
+    """What the machine and the past selves give, and what drawing took, in another thread."""
+    figures = dict(monitor.latest)
+    if past_selves is not None:
+        figures |= past_selves.figures
+    drawn = display.take_processor_seconds()
+    return figures | ({"time.drawing_seconds": drawn} if drawn else {})
 
 
 def _during(

@@ -17,6 +17,7 @@ from keisei.training.component_timing import ComponentTimes
 from keisei.training.distributed import any_rank, slowest
 from keisei.training.ended_games import EndedGames
 from keisei.training.interrupt import GRACE_SECONDS, IterationAbandonedError
+from keisei.training.live_game import LiveRows
 from keisei.training.train_state import TrainState
 
 _log = logging.getLogger(__name__)
@@ -28,9 +29,10 @@ class Steps(Protocol):
     @property
     def rollout_length(self) -> int: ...  # noqa: D102
     def play(  # noqa: D102
-        self, on_ply: Callable[[int], None], *, note_games: bool
+        self, on_ply: Callable[[int], None], *, note_games: bool, note_live: bool
     ) -> dict[str, int]: ...
     def ended_games(self) -> EndedGames: ...  # noqa: D102
+    def live_rows(self) -> LiveRows: ...  # noqa: D102
     def learn(self, *, on_minibatch: Callable[[], None]) -> dict[str, float]: ...  # noqa: D102
 
 
@@ -86,6 +88,9 @@ class NoStop:
 class Display(Protocol):
     """What shows."""
 
+    @property
+    def wants_game(self) -> bool: ...  # noqa: D102
+    def game(self, rows: LiveRows) -> None: ...  # noqa: D102
     def phase(self, text: str) -> None: ...  # noqa: D102
     def update(  # noqa: D102
         self, step: int, seconds: float, left: float, metrics: Mapping[str, float]
@@ -259,12 +264,21 @@ class TrainingLoopManager:
         start = time.perf_counter()
         self._display.phase("collecting")
         note_games = self._callbacks.listening(Event.GAME_END, step=step)
+        is_seen = self._display.wants_game
+        tell_live = self._callbacks.listening(Event.LIVE_GAME, step=step)
         with self._times.measure("play"):
-            counts = self._steps.play(self._on_ply, note_games=note_games)
+            counts = self._steps.play(
+                self._on_ply, note_games=note_games, note_live=is_seen or tell_live
+            )
         collected = time.perf_counter()
         self.tell(Event.ROLLOUT_END)
         if note_games:
             self.tell(Event.GAME_END, games=self._steps.ended_games())
+        if is_seen:
+            with self._times.measure("display"):
+                self._display.game(self._steps.live_rows())
+        if tell_live:
+            self.tell(Event.LIVE_GAME, rows=self._steps.live_rows())
         self._display.phase("learning")
         with self._times.measure("learn"):
             learned = self._steps.learn(on_minibatch=self._keep_on)

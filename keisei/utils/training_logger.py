@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -22,7 +22,8 @@ class TrainingLogger:
 
     On a terminal the lines go through rich, so that they do not tear a live display on the same
     console; elsewhere they are plain; ``prefix`` stands before each. ``extra`` handlers get the
-    same messages. It does so from ``open`` to ``close``, or as a context manager; before and after,
+    same messages. While ``hushed`` says so the console gets none: a screen that is drawn there
+    shows them. It does so from ``open`` to ``close``, or as a context manager; before and after,
     its lines go where Python's logging sends them. Values of secret environment variables are
     masked everywhere.
     """
@@ -34,12 +35,14 @@ class TrainingLogger:
         level: str = "info",
         extra: Sequence[logging.Handler] = (),
         prefix: str = "",
+        hushed: Callable[[], bool] = lambda: False,
     ) -> None:
         self._logger = logging.getLogger(ROOT)
         self._path = log_file_path
         self._console = console
         self._level = level
         self._prefix = prefix
+        self._hushed = hushed
         self._extra = tuple(extra)
         self._handlers: list[logging.Handler] = []
         self._before: tuple[int, bool] = (logging.NOTSET, True)
@@ -62,6 +65,7 @@ class TrainingLogger:
             screen.setFormatter(
                 MaskingFormatter(f"%(asctime)s {self._prefix}%(message)s", "%H:%M:%S")
             )
+        screen.addFilter(lambda _: not self._hushed())
         handlers = [screen, *self._extra]
         if self._path is not None:
             file = logging.FileHandler(self._path, encoding="utf-8")

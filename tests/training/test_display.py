@@ -1,13 +1,13 @@
-"""Figures as a person reads them."""
+"""The lines of a run that nobody draws."""
 
 from __future__ import annotations
 
-import io
+import logging
 
 import pytest
-from rich.console import Console
 
-from keisei.training.display import ProgressDisplay, format_rate, format_seconds
+from keisei.training.display import ProgressLines, progress_line
+from keisei.training.metric_panels import format_rate, format_seconds
 from keisei.training.rollout import ENDINGS
 
 
@@ -33,19 +33,33 @@ def test_rates(rate: float, text: str) -> None:
     assert format_rate(rate) == text
 
 
-@pytest.mark.parametrize("terminal", [False, True])
-def test_an_update_without_a_step_is_shown_as_such(terminal: bool) -> None:
-    """Whose first minibatch passed target_kl, say: there are no losses then."""
+def figures(**others: float) -> dict[str, float]:
     counts = ["games", "black_wins", "white_wins", "draws", "truncated"]
     counts += [f"ending_{name}" for name in ENDINGS]
-    figures = {f"games.{name}": 1.0 for name in counts}
-    figures |= {"speed.positions_per_second": 10.0, "speed.games_per_second": 1.0}
-    figures |= {"speed.collect_seconds": 1.0, "speed.learn_seconds": 1.0, "games.mean_plies": 9.0}
-    figures |= {"learn.gradient_steps": 0.0, "learn.explained_variance": 0.25}
-    screen = io.StringIO()
-    console = Console(file=screen, force_terminal=terminal, width=200)
-    display = ProgressDisplay(console, "a run", 100)
-    display.update(10, 1.0, 9.0, figures)
-    assert "no gradient step was taken" in display.line()
-    console.print(display)
-    assert "0.25" in screen.getvalue() and "policy loss" in screen.getvalue()
+    found = {f"games.{name}": 1.0 for name in counts}
+    found |= {"speed.positions_per_second": 10.0, "speed.games_per_second": 1.0}
+    return found | others
+
+
+def test_a_line() -> None:
+    learned = {"learn.policy_loss": -0.25, "learn.value_loss": 0.5}
+    learned |= {"learn.entropy": 3.0, "learn.approx_kl": 0.0125}
+    assert progress_line(250, 1_000, 75.0, figures(**learned)) == (
+        "step 250/1,000 (25.0%) | 10 positions/s 1 games/s | policy -0.2500 value 0.5000 "
+        "entropy 3.000 KL 0.0125 | black 1 white 1 draw 1 cut 1 | left 0:01:15"
+    )
+
+
+def test_an_update_without_a_step_is_shown_as_such() -> None:
+    """Whose first minibatch passed target_kl, say: there are no losses then."""
+    assert "no gradient step was taken" in progress_line(10, 100, 9.0, figures())
+
+
+def test_lines_come_at_the_interval_and_at_the_end(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    now = 0.0
+    lines = ProgressLines(100, 5.0, clock=lambda: now)
+    for step, now in ((10, 0.0), (20, 4.9), (30, 5.1), (40, 9.9), (100, 10.0)):  # noqa: B007
+        lines.update(step, 1.0, figures())
+    said = [record.getMessage().split("/")[0] for record in caplog.records]
+    assert said == ["step 10", "step 30", "step 100"]

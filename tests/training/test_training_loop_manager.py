@@ -31,17 +31,24 @@ class Parts:
         self.metrics = MetricsManager()
         self.told: list[Snapshot] = []
         self.listens = False
+        self.listens_to: Event | None = None
         self.on_learn: Callable[[], None] = lambda: None
         self.rates: list[float] = []
 
     # what plays and learns
-    def play(self, on_ply: Callable[[int], None], *, note_games: bool) -> dict[str, int]:
-        self.calls.append("play, games noted" if note_games else "play")
+    def play(
+        self, on_ply: Callable[[int], None], *, note_games: bool, note_live: bool
+    ) -> dict[str, int]:
+        noted = ["games noted"] * note_games + ["one watched"] * note_live
+        self.calls.append(", ".join(["play", *noted]))
         on_ply(3)
         return dict(COUNTS)
 
     def ended_games(self) -> Any:
         return ()
+
+    def live_rows(self) -> Any:
+        return "rows"
 
     def learn(self, *, on_minibatch: Callable[[], None]) -> dict[str, float]:
         self.calls.append("learn")
@@ -60,6 +67,11 @@ class Parts:
         self.calls.append("compile")
 
     # what shows
+    wants_game = False
+
+    def game(self, rows: Any) -> None:
+        self.calls.append(f"show {rows}")
+
     def phase(self, text: str) -> None:
         self.calls.append(text)
 
@@ -68,7 +80,7 @@ class Parts:
 
     # what is told of events
     def listening(self, event: Event, *, step: int) -> bool:
-        return self.listens
+        return (self.listens and event is not Event.LIVE_GAME) or event is self.listens_to
 
     def snapshot(self, event: Event, **where: Any) -> Snapshot:
         metrics = where.pop("metrics")
@@ -164,6 +176,20 @@ def test_ended_games_are_told_of_only_where_somebody_listens() -> None:
     parts.loop(config(total_timesteps=PLIES)).run()
     assert "play, games noted" in parts.calls
     assert [s.event for s in parts.told] == [Event.ROLLOUT_END, Event.GAME_END, Event.UPDATE_END]
+
+
+def test_the_watched_game_is_copied_only_for_whoever_looks() -> None:
+    parts = Parts()
+    parts.wants_game = True
+    parts.loop(config(total_timesteps=PLIES)).run()
+    assert "play, one watched" in parts.calls and "show rows" in parts.calls
+    assert Event.LIVE_GAME not in [s.event for s in parts.told]
+    parts = Parts()
+    parts.listens_to = Event.LIVE_GAME
+    parts.loop(config(total_timesteps=PLIES)).run()
+    assert "play, one watched" in parts.calls and "show rows" not in parts.calls
+    (told,) = [s for s in parts.told if s.event is Event.LIVE_GAME]
+    assert told.data["rows"] == "rows"
 
 
 def test_a_failure_inside_of_an_iteration_is_remembered() -> None:
