@@ -46,6 +46,7 @@ ENTRIES = {
     "ppo-loss": Entry(learning.ppo_loss),
     "network": Entry(iteration.network),
     "iteration": Entry(iteration.iteration),
+    "past-selves": Entry(iteration.past_selves),
     "curves": Entry(curves),
 }
 

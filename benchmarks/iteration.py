@@ -7,7 +7,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -15,7 +15,14 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.measure import Row, Settings, Timing, expect, row, time_calls
 from keisei import ops
-from keisei.config_schema import AppConfig, EnvConfig, LoggingConfig, ModelConfig, TrainingConfig
+from keisei.config_schema import (
+    AppConfig,
+    EnvConfig,
+    LoggingConfig,
+    ModelConfig,
+    PastSelvesConfig,
+    TrainingConfig,
+)
 from keisei.core.ppo_agent import ppo_loss
 from keisei.training import Trainer
 
@@ -31,6 +38,8 @@ class Job:
     games: int = 4_096
     plies: int = 32
     batch: int = 8_192
+    share: float = 0.0
+    """of the games, against past selves"""
 
     @property
     def network(self) -> str:
@@ -69,6 +78,7 @@ def make_trainer(job: Job, device: torch.device) -> Trainer:
         ),
         env=EnvConfig(num_games=job.games),
         model=ModelConfig(tower_depth=job.depth, tower_width=job.width, se_ratio=job.se_ratio),
+        past_selves=PastSelvesConfig(share=job.share),
         logging=LoggingConfig(run_root=_SCRATCH.name),
     )
     trainer = Trainer(config)
@@ -214,6 +224,21 @@ def iteration(settings: Settings) -> Iterator[Row]:
             yield from _iteration(job_for(settings, depth, width, epochs), device)
             if device.type == "cuda":
                 torch.cuda.empty_cache()
+
+
+def past_selves(settings: Settings) -> Iterator[Row]:
+    """Whole iterations with a share of the games against four past selves."""
+    device, without = settings.device, 0.0
+    for share in (0.0, 0.25, 1.0):
+        job = replace(job_for(settings, 6, 128), share=share)
+        timing = run_iterations(make_trainer(job, device), job, device)
+        without = without or timing.median
+        yield row(
+            "past-selves", f"{job.network}, a share of {share:g}", job.size, timing, 1,
+            "iterations", note=f"{timing.median / without:.3f} times the iteration without",
+        )  # fmt: skip
+        if device.type == "cuda":
+            torch.cuda.empty_cache()
 
 
 def _iteration(job: Job, device: torch.device) -> Iterator[Row]:

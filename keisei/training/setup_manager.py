@@ -124,10 +124,23 @@ class SetupManager:
     def setup_past_selves(
         self, agent: PPOAgent, game: ShogiVectorEnv, progress: Callable[[], TrainState]
     ) -> PastSelves | None:
-        """The past selves that the learner plays against; None without ``past_selves.share``."""
-        if self._config.past_selves.share == 0:
+        """The past selves that the learner plays against; None without ``past_selves.share``.
+
+        Raises ConfigError if their networks do not fit on the device.
+        """
+        past = self._config.past_selves
+        if past.share == 0:
             return None
-        return PastSelves(self._config, agent, game, progress, self._ranks)
+        try:
+            return PastSelves(self._config, agent, game, progress, self._ranks)
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            because = str(error).splitlines()[0] if str(error) else "no memory"
+            raise ConfigError(
+                f"past_selves.opponents: expected as many networks as fit on {self._device} beside "
+                f"the learner, got {past.opponents}: {because}"
+            ) from error
 
     def log_run_info(
         self,

@@ -32,7 +32,7 @@ from keisei.config_schema import (
 from keisei.core.experience_buffer import ExperienceBuffer
 from keisei.core.frozen_players import Seats
 from keisei.core.model_file import CheckpointError
-from keisei.training import Trainer
+from keisei.training import Trainer, setup_manager
 from keisei.training.checkpoint import load_checkpoint, verify
 from keisei.training.past_selves import (
     MEMORY,
@@ -42,6 +42,7 @@ from keisei.training.past_selves import (
     games_against_each,
     place_results,
 )
+from keisei.training.setup_manager import SetupManager
 from keisei.training.train_state import TrainState
 
 
@@ -306,6 +307,20 @@ def test_games_in_flight_count_for_nobody_when_the_seats_are_others() -> None:
     fewer.load(past.members, progress.past_selves)
     fewer.prepare()
     assert [seat["plies"] for seat in progress.past_selves["places"]] == [0, 0]
+
+
+def test_players_that_do_not_fit_are_an_error_of_the_configuration(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def too_many(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    monkeypatch.setattr(setup_manager, "PastSelves", too_many)
+    agent, env, _ = make_agent()
+    setup = SetupManager(config(), torch.device("cpu"))
+    text = r"^past_selves\.opponents: expected as many networks as fit on cpu .*, got 2: CUDA out"
+    with pytest.raises(ConfigError, match=text):
+        setup.setup_past_selves(agent, env, TrainState)
 
 
 # Whole runs.
