@@ -1,4 +1,6 @@
 // keisei_play: a USI engine. See docs/usi.md.
+#include <unistd.h>
+
 #include <csignal>
 #include <iostream>
 #include <stdexcept>
@@ -7,6 +9,7 @@
 
 #include "engine/evaluate_command.h"
 #include "engine/model_loader.h"
+#include "engine/torchscript_evaluator.h"
 #include "engine/usi_session.h"
 
 namespace {
@@ -67,7 +70,8 @@ Arguments parse_arguments(const std::vector<std::string>& words) {
             require(!value.empty(), "a file or uniform");
             out.settings.model = value;
         } else if (name == "--device") {
-            require(is_device(value), "auto, cpu, cuda or cuda:N");
+            require(is_device(value),
+                    "auto, cpu, cuda or cuda:N, or several with commas between them");
             out.settings.device = value;
         } else {
             require(is_precision(value), "fp32, bf16 or fp16");
@@ -79,9 +83,9 @@ Arguments parse_arguments(const std::vector<std::string>& words) {
 
 int evaluate(const Settings& settings) {
     UsiOutput messages(std::cerr);  // standard output is for the numbers
-    ModelLoader model;
+    ModelLoader model(load_torchscript);
     model.load(settings, messages);
-    return evaluate_lines(std::cin, std::cout, *model.evaluator());
+    return evaluate_lines(std::cin, std::cout, *model.evaluators().front());
 }
 
 }  // namespace
@@ -101,7 +105,7 @@ int main(int argc, char** argv) {
             return 0;
         }
         if (arguments.evaluate) return evaluate(arguments.settings);
-        return UsiSession(std::cin, std::cout, arguments.settings).run();
+        return UsiSession(std::cout, arguments.settings, load_torchscript).run(STDIN_FILENO);
     } catch (const std::invalid_argument& e) {
         std::cerr << "keisei_play: " << e.what() << "\n\n" << kUsage;
         return kUsageStatus;

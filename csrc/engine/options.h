@@ -4,23 +4,41 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
+#include "engine/search/settings.h"
+#include "engine/time_manager.h"
 #include "engine/usi_output.h"
 
 namespace keisei::engine {
 
 struct Settings {
-    std::string model;               // a TorchScript file, or "uniform"; empty: not given
-    std::string device = "auto";     // auto, cpu, cuda, cuda:N
+    std::string model;               // a TorchScript file, "uniform" or "mock"; empty: not given
+    std::string device = "auto";     // auto, cpu, cuda, cuda:N, or several of these, by commas
     std::string precision = "fp32";  // fp32, bf16, fp16
-    bool declare = true;             // EnteringKingRule is CSARule27
-    int64_t resign_value = 99999;    // centipawns
-    int64_t max_moves_to_draw = 0;   // move number; 0: no limit
-    int64_t seed = 0;
+    SearchSettings search;
+    TimeSettings time;
+    int64_t resign_value = 99999;  // centipawns; kNeverResign: never
+    int64_t multipv = 1;
+    int64_t nodes_limit = 0;    // 0: none
+    int64_t depth_limit = 0;    // 0: none
+    int64_t pv_interval = 300;  // milliseconds
+    bool ponder = false;
+    bool stochastic_ponder = false;
+    bool own_book = true;
+    std::string book_file;        // empty: none
+    int64_t book_moves = 16;      // move number up to which the book is asked
+    int64_t book_eval_diff = 30;  // centipawns
+    std::string debug_log_file;   // empty: none
 };
 
+constexpr int64_t kNeverResign = 99999;
+
+// auto, cpu, cuda, cuda:N, or several of these with commas between them.
 bool is_device(std::string_view text);
 bool is_precision(std::string_view text);
+// The devices that such a text names.
+std::vector<std::string> split_devices(std::string_view text);
 
 class Options {
  public:

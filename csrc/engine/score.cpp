@@ -12,4 +12,8 @@ int centipawns(float value) {
     return static_cast<int>(std::lround(std::clamp(cp, -kLimit, kLimit)));
 }
 
+double value_of_centipawns(int64_t cp) {
+    return std::tanh(static_cast<double>(cp) / (2.0 * kCentipawnScale));
+}
+
 }  // namespace keisei::engine

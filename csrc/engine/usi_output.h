@@ -1,6 +1,7 @@
 // Lines to the GUI: whole, flushed one by one, printable ASCII only.
 #pragma once
 
+#include <fstream>
 #include <mutex>
 #include <ostream>
 #include <string>
@@ -22,9 +23,20 @@ class UsiOutput {
     // The bare newline that tells a waiting GUI that the engine is alive.
     void keep_alive();
 
+    // From now on writes both directions to a file as well, each line with the time of day and `<`
+    // (to the GUI) or `>` (from it) in front; an empty path ends that. Appends. Returns whether the
+    // file could be opened; nothing changes if not.
+    bool log_to(const std::string& path);
+    // A line from the GUI, for the log.
+    void log_input(std::string_view text);
+
  private:
+    void log(char direction, std::string_view text);
+
     std::mutex mutex_;
     std::ostream& stream_;
+    std::string log_path_;
+    std::ofstream log_;
 };
 
 }  // namespace keisei::engine

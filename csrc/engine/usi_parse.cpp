@@ -120,13 +120,16 @@ GoCommand parse_go(std::string_view line, std::vector<std::string>& complaints) 
             }
         } else if (const auto* number = std::ranges::find(kNumberWords, word, &NumberWord::word);
                    number != std::end(kNumberWords)) {
-            const auto value = has_next ? whole_number(words[at + 1]) : std::nullopt;
+            auto value = has_next ? whole_number(words[at + 1]) : std::nullopt;
+            const bool counts = word == "depth" || word == "nodes";
+            if (counts && value.value_or(1) < 1) value.reset();
             if (value) {
                 out.*number->field = value;
                 ++at;
             } else {
                 const bool skip = has_next && !is_go_word(words[at + 1]);
-                complaints.push_back("go " + std::string(word) + ": expected a whole number, got " +
+                complaints.push_back("go " + std::string(word) + ": expected a " +
+                                     (counts ? "positive " : "") + "whole number, got " +
                                      (has_next ? quoted(words[at + 1]) : "nothing") + ", skipped");
                 if (skip) ++at;
             }

@@ -24,7 +24,8 @@ def start() -> Iterator[Callable[..., Engine]]:
 
 @pytest.fixture
 def engine(start: Callable[..., Engine]) -> Engine:
-    """An engine that needs no weights, ready to play."""
+    """An engine that needs no weights, ready to play, quick to answer."""
     engine = start("--model", "uniform")
+    assert engine.ask("setoption name NodesLimit value 4") == []
     engine.ready()
     return engine

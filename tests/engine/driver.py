@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import queue
+import re
 import subprocess
 import sys
 import tempfile
@@ -67,7 +68,8 @@ class Engine:
                 return out
 
     def ask(self, *lines: str | bytes) -> list[str]:
-        """Sends lines and returns all that they brought. Lines are answered in their order."""
+        """Sends lines and returns what they brought at once, in their order. What a search finds
+        comes later, except that whatever ends a search brings its answer."""
         self.send(*lines, "are-you-there")
         return self.until("info string unknown command 'are-you-there'")[:-1]
 
@@ -76,12 +78,22 @@ class Engine:
         self.send("isready")
         return self.until("readyok")
 
-    def best(self, *lines: str) -> str:
-        """The one ``bestmove`` that lines bring, with its info line right before it."""
-        answer = self.ask(*lines)
-        moves = [line for line in answer if line.startswith("bestmove ")]
-        assert len(moves) == 1 and answer[-1] == moves[0], answer
-        return moves[0].removeprefix("bestmove ")
+    def think(self, *lines: str | bytes) -> list[str]:
+        """Sends lines of which one brings an answer, and returns all up to it."""
+        self.send(*lines)
+        out: list[str] = []
+        while not out or not out[-1].startswith(("bestmove ", "checkmate ")):
+            line = self.line()
+            assert line is not None, f"the engine ended before it answered {lines}; it said {out}"
+            out.append(line)
+        return out
+
+    def best(self, *lines: str | bytes) -> str:
+        """The move of the one ``bestmove`` that lines bring; no other answer follows."""
+        answer = self.think(*lines)
+        assert answer[-1].startswith("bestmove "), answer
+        assert self.ask() == [], f"more than one answer to {lines}: {answer}"
+        return answer[-1].split()[1]
 
     def end_of_input(self) -> None:
         assert self._process.stdin is not None
@@ -131,6 +143,13 @@ def run(
         check=False,
         env=env,
     )
+
+
+def score_line(answer: Sequence[str]) -> str:
+    """The line right before ``bestmove``, where runners read the score."""
+    assert answer[-1].startswith("bestmove "), answer
+    assert re.match(r"info .*\bscore (cp|mate) -?\d+( |$)", answer[-2]), answer
+    return answer[-2]
 
 
 def fields(info: str, names: Sequence[str]) -> dict[str, str]:

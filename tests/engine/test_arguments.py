@@ -25,7 +25,11 @@ def test_version_and_help() -> None:
         (["policy.pt"], "unknown argument 'policy.pt'"),
         (["--model"], "--model: expected a value, got nothing"),
         (["--model="], "--model: expected a file or uniform, got ''"),
-        (["--device", "gpu"], "--device: expected auto, cpu, cuda or cuda:N, got 'gpu'"),
+        (
+            ["--device", "gpu"],
+            "--device: expected auto, cpu, cuda or cuda:N, or several with commas between them, "
+            "got 'gpu'",
+        ),
         (["--precision=int8"], "--precision: expected fp32, bf16 or fp16, got 'int8'"),
         (["--evaluate=yes"], "--evaluate: expected no value, got one"),
     ],

@@ -57,6 +57,23 @@ BAD_LINES = [
     "setoption name MaxMovesToDraw value -1",
     "setoption name MaxMovesToDraw value 100001",
     "setoption name EnteringKingRule value TryRule",
+    "setoption name USI_Hash value 0",
+    "setoption name Threads value 0",
+    "setoption name UCT_Threads value 100000",
+    "setoption name MultiPV value 0",
+    "setoption name MultiPV value 1.5",
+    "setoption name USI_Ponder value yes",
+    "setoption name USI_Ponder value 1",
+    "setoption name SlowMover value 0",
+    "setoption name NetworkDelay value -1",
+    "setoption name MinimumThinkingTime value 100001",
+    "setoption name DrawValueBlack value -10000",
+    "setoption name PolicyTemperature value 0",
+    "setoption name RootChoice value random",
+    "setoption name DebugLogFile value no/such/folder/log.txt",
+    "setoption name Device value cpu,,cpu",
+    "setoption name Device value cpu,tpu",
+    "z" * 9_000_000,
     "setoption name EnteringKingRule value",
     "setoption name Precision value fp8",
     "setoption name Device value tpu",
@@ -74,7 +91,7 @@ BAD_LINES = [
 
 
 def test_bad_lines_change_nothing(engine: Engine) -> None:
-    engine.ask(GOOD)
+    engine.ask("setoption name Threads value 1", GOOD)
     before = engine.best("go")
     for bad in BAD_LINES:
         answer = engine.ask(bad)
@@ -88,12 +105,12 @@ def test_bad_lines_change_nothing(engine: Engine) -> None:
 
 @pytest.mark.parametrize("bad", BAD_POSITIONS, ids=lambda bad: repr(bad)[:60])
 def test_no_move_of_the_old_position_after_a_refused_one(engine: Engine, bad: str | bytes) -> None:
-    before = engine.best(GOOD, "go")
+    before = engine.best("setoption name Threads value 1", GOOD, "go")
     answer = engine.ask(bad)
     assert len(answer) == 1 and answer[0].startswith("info string "), answer
     assert engine.best("go byoyomi 1000") == "resign"
     assert engine.best("go") == "resign"
-    assert engine.ask("go mate infinite")[-1] == "checkmate timeout"
+    assert engine.think("go mate infinite")[-1] == "checkmate timeout"
     assert engine.best("usinewgame", "go") == "resign"
     assert engine.best("go infinite", "stop") == "resign"
     assert engine.best(GOOD, "go") == before
@@ -142,5 +159,5 @@ def test_garbage(start: Callable[..., Engine]) -> None:
         line for line in engine.ask(*sent, "stop") if line.startswith(("bestmove ", "checkmate "))
     ]
     assert len(answers) == goes
-    assert engine.best("setoption name Seed value 0", GOOD, "go") != "resign"
+    assert engine.best("setoption name NodesLimit value 1", GOOD, "go") != "resign"
     engine.quit()

@@ -53,12 +53,20 @@ def opponent(tmp_path: Path) -> Path:
     return path
 
 
-def play(options: str, opponent: Path, records: Path, timeout: float) -> Match:
-    """GAMES games with sides alternating, one minute and one second a move each."""
+def play(
+    options: str,
+    opponent: Path,
+    records: Path,
+    timeout: float,
+    games: int = GAMES,
+    clock: tuple[int, int] = (60_000, 1_000),
+) -> Match:
+    """Games with sides alternating, by a clock of milliseconds and an increment."""
+    time, inc = (str(value) for value in clock)
     command = [
         sys.executable, "-m", "cshogi.cli", str(KEISEI_PLAY), str(opponent),
-        "--options1", options, "--games", str(GAMES), "--draw", "320", "--keep-process",
-        "--time", "60000", "60000", "--inc", "1000", "1000",
+        "--options1", options, "--games", str(games), "--draw", "320", "--keep-process",
+        "--time", time, time, "--inc", inc, inc,
         "--csa", str(records), "--multi-csa",
     ]  # fmt: skip
     # The runner waits for ever for an engine that died: it gets a group of its own to be ended.
@@ -69,9 +77,9 @@ def play(options: str, opponent: Path, records: Path, timeout: float) -> Match:
             output, _ = runner.communicate(timeout=timeout)
         except subprocess.TimeoutExpired:
             os.killpg(runner.pid, signal.SIGKILL)
-            pytest.fail(f"{GAMES} games took more than {timeout} s: {runner.communicate()[0]}")
+            pytest.fail(f"{games} games took more than {timeout} s: {runner.communicate()[0]}")
     assert runner.returncode == 0, output
-    assert f"{GAMES} of {GAMES} games finished." in output, output
+    assert f"{games} of {games} games finished." in output, output
     result = re.findall(r"^keisei \S+ vs random mover: (\d+)-(\d+)-(\d+) ", output, re.MULTILINE)
     won, lost, drawn = map(int, result[-1])
     text = records.read_text()
@@ -82,18 +90,27 @@ def play(options: str, opponent: Path, records: Path, timeout: float) -> Match:
     return Match(won, lost, drawn, ends, plies, output)
 
 
-def assert_clean(match: Match) -> None:
-    assert len(match.ends) == GAMES, match.ends
+def assert_clean(match: Match, games: int = GAMES) -> None:
+    assert len(match.ends) == games, match.ends
     assert set(match.ends) <= HONEST_ENDS, f"{match.ends}\n{match.output}"
-    assert match.won + match.lost + match.drawn == GAMES
-    assert len(match.plies) == GAMES and min(match.plies) > 5, match.plies
+    assert match.won + match.lost + match.drawn == games
+    assert len(match.plies) == games and min(match.plies) > 5, match.plies
 
 
 def test_twenty_games_without_weights(opponent: Path, tmp_path: Path) -> None:
-    """No illegal move, no crash, no loss on time; and the two are about equal."""
-    match = play("DNN_Model:uniform,Seed:1", opponent, tmp_path / "games.csa", timeout=240)
+    """No illegal move, no crash, no loss on time; some nodes and no network beat chance."""
+    options = "DNN_Model:uniform,Seed:1,NodesLimit:16"
+    match = play(options, opponent, tmp_path / "games.csa", timeout=240)
     assert_clean(match)
-    assert match.won < GAMES and match.lost < GAMES
+    assert match.won > match.lost, match.output
+
+
+def test_a_game_on_the_clock(opponent: Path, tmp_path: Path) -> None:
+    """The runner takes a second for granted; a game of many moves passes it if each is late."""
+    match = play(
+        "DNN_Model:uniform", opponent, tmp_path / "games.csa", 120, games=2, clock=(1_000, 30)
+    )
+    assert_clean(match, games=2)
 
 
 def test_a_trained_network_beats_a_random_mover(opponent: Path, tmp_path: Path) -> None:
@@ -104,7 +121,8 @@ def test_a_trained_network_beats_a_random_mover(opponent: Path, tmp_path: Path) 
         )
     policy = tmp_path / "policy.pt"
     assert export([str(TRAINED), str(policy)]) == 0
-    match = play(f"DNN_Model:{policy},Device:cpu", opponent, tmp_path / "games.csa", timeout=280)
+    options = f"DNN_Model:{policy},Device:cpu,NodesLimit:1"
+    match = play(options, opponent, tmp_path / "games.csa", timeout=280)
     assert_clean(match)
     assert match.won >= GAMES - 1, match.output
 

@@ -1,0 +1,119 @@
+#include "engine/player.h"
+
+#include <exception>
+#include <mutex>
+#include <stdexcept>
+#include <utility>
+
+namespace keisei::engine {
+
+struct Player::Shared {
+    std::mutex mutex;
+    Progress progress;
+    bool noticed = false;  // there was a notice since the last look
+};
+
+Player::Player(LoadNetwork load_network, UsiOutput& output, Notify notify)
+    : output_(output),
+      notify_(std::move(notify)),
+      models_(std::move(load_network)),
+      shared_(std::make_shared<Shared>()) {}
+
+Player::~Player() {
+    stop();
+    wait();
+}
+
+void Player::load(const Settings& settings) {
+    std::exception_ptr failure;
+    worker_.start([&] {
+        try {
+            if (models_.is_loaded(settings)) return;
+            search_.set_evaluators({});
+            models_.load(settings, output_);
+            search_.set_evaluators(models_.evaluators());
+        } catch (...) {
+            failure = std::current_exception();
+        }
+    });
+    worker_.wait();
+    if (failure) std::rethrow_exception(failure);
+}
+
+uint64_t Player::begin() {
+    worker_.wait();
+    stop_.reset();
+    shared_ = std::make_shared<Shared>();
+    return ++starts_;
+}
+
+uint64_t Player::search(const Settings& settings, const game::Game& game, SearchLimits limits) {
+    const uint64_t start = begin();
+    const bool forget = std::exchange(forget_, false);
+    worker_.start([this, start, forget, game, shared = shared_, with = settings.search,
+                   limits = std::move(limits)] {
+        const auto reporter = [&](const SearchReport& report) {
+            {
+                const std::lock_guard lock(shared->mutex);
+                shared->progress.report = report;
+                if (std::exchange(shared->noticed, true)) return;
+            }
+            notify_(start);
+        };
+        std::string error;
+        try {
+            search_.configure(with);
+            if (forget) search_.clear();
+            search_.set_position(game);
+            SearchReport report = search_.run(limits, stop_, reporter);
+            const std::lock_guard lock(shared->mutex);
+            shared->progress.report = std::move(report);
+        } catch (const std::exception& e) {
+            error = e.what();
+        }
+        {
+            const std::lock_guard lock(shared->mutex);
+            shared->progress.error = std::move(error);
+            shared->progress.done = true;
+        }
+        notify_(start);
+    });
+    return start;
+}
+
+uint64_t Player::solve(const game::Game& game, const MateLimits& limits) {
+    const uint64_t start = begin();
+    worker_.start([this, start, game, limits, shared = shared_] {
+        MateResult result;
+        std::string error;
+        try {
+            result = solve_mate(game, limits, stop_);
+        } catch (const std::exception& e) {
+            error = e.what();
+        }
+        {
+            const std::lock_guard lock(shared->mutex);
+            shared->progress.mate = std::move(result);
+            shared->progress.error = std::move(error);
+            shared->progress.done = true;
+        }
+        notify_(start);
+    });
+    return start;
+}
+
+void Player::stop() {
+    stop_.request();
+}
+
+void Player::wait() {
+    worker_.wait();
+}
+
+Progress Player::look() {
+    const std::lock_guard lock(shared_->mutex);
+    shared_->noticed = false;
+    return shared_->progress;
+}
+
+}  // namespace keisei::engine
