@@ -223,7 +223,6 @@ def test_resign_value(start: Start, tmp_path: Path) -> None:
     engine.quit()
 
 
-@pytest.mark.xfail(strict=False, reason="waits for the tree search")
 def test_the_move_at_the_limit_draws(start: Start, tmp_path: Path) -> None:
     engine = start("--model", fixed(tmp_path, -0.9), "--device", "cpu")
     engine.ready()

@@ -362,14 +362,12 @@ def test_go_mate(engine: Engine, go: str) -> None:
     engine.quit()
 
 
-@pytest.mark.xfail(strict=False, reason="waits for the tree search")
 def test_a_mating_move_is_scored_as_mate(engine: Engine) -> None:
     answer = engine.think(MATE_IN_ONE, "go searchmoves G*1b")
     assert fields(score_line(answer), ["score", "pv"]) == {"score": "mate 1", "pv": "G*1b"}
     engine.quit()
 
 
-@pytest.mark.xfail(strict=False, reason="waits for the tree search")
 def test_a_seed_gives_one_game_and_seeds_differ(start: Start) -> None:
     def line(seed: int) -> list[str]:
         engine = start("--model", "uniform")
