@@ -87,6 +87,7 @@ def _like(pattern: str, expected: str) -> AfterValidator:
 
 _PLUGIN = r"[A-Za-z_][\w.-]*(:[A-Za-z_][\w.]*)?"
 PluginName = Annotated[str, _like(_PLUGIN, "an entry point's name or 'module:Class'")]
+PlayerText = Annotated[str, _like(r"\S(.*\S)?", "the name of a player")]
 ModuleName = Annotated[str, _like(r"[^\W\d]\w*(\.[^\W\d]\w*)*", "the name of a module")]
 DeviceName = Annotated[str, _like(r"auto|cpu|cuda(:\d+)?", "auto, cpu, cuda or cuda:N")]
 FolderName = Annotated[
@@ -239,7 +240,19 @@ class EvaluationConfig(_Section):
     interval: Plies | None = None
     """plies between two evaluations; none: none"""
     games: Count = 100
-    """games of an evaluation"""
+    """games of an evaluation, against each opponent"""
+    opponents: Annotated[list[PlayerText], Field(min_length=1)] = ["random"]
+    """whom evaluations play, as [NAME=]PLAYER: random, greedy, one-ply, mixture:A:B:SHARE, a
+    checkpoint, an exported .pt, 'usi:COMMAND;NAME=VALUE;...' (see keisei-evaluate --help)"""
+    earlier: Annotated[int, Field(ge=0, le=100)] = 1
+    """earlier checkpoints of the run that evaluations play too, which holds its ladder together"""
+    openings: FilePath | None = None
+    """file of openings, one a line (startpos moves ...), played with both colours; none: those
+    that keisei brings"""
+    sample: bool = False
+    """networks draw their moves from the policy; else they play the most probable one"""
+    saved_games: CountOrZero = 4
+    """games against each opponent that are kept with the run, of each evaluation"""
 
 
 class LoggingConfig(_Section):
@@ -317,7 +330,7 @@ class PluginsConfig(_Section):
     callbacks: list[PluginName] = []
     """callbacks, of the group keisei.callbacks"""
     opponents: list[PluginName] = []
-    """opponents that evaluations play, of the group keisei.opponents"""
+    """more opponents that evaluations play, of the group keisei.opponents"""
 
 
 class AppConfig(_Section):
@@ -348,7 +361,11 @@ _UNREAD: tuple[_Unread, ...] = (
         (f"past_selves.{key}", "past_selves.share", lambda value: value == 0)
         for key in ("opponents", "interval", "capacity", "selection", "stay", "greedy")
     ),
-    ("evaluation.games", "evaluation.interval", lambda value: value is None),
+    *(
+        (f"evaluation.{key}", "evaluation.interval", lambda value: value is None)
+        for key in EvaluationConfig.model_fields
+        if key != "interval"
+    ),
     ("plugins.opponents", "evaluation.interval", lambda value: value is None),
     ("logging.keep_best", "evaluation.interval", lambda value: value is None),
     ("logging.games_interval", "logging.follow_games", lambda value: value == 0),

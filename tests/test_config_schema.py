@@ -222,6 +222,11 @@ UNREAD = {
         }.items()
     },
     "evaluation: {games: 10}": ("evaluation.interval is None", "1000"),
+    "evaluation: {opponents: [random]}": ("evaluation.interval is None", "1000"),
+    "evaluation: {earlier: 2}": ("evaluation.interval is None", "1000"),
+    "evaluation: {openings: a}": ("evaluation.interval is None", "1000"),
+    "evaluation: {sample: true}": ("evaluation.interval is None", "1000"),
+    "evaluation: {saved_games: 2}": ("evaluation.interval is None", "1000"),
     "plugins: {opponents: [a]}": ("evaluation.interval is None", "1000"),
     "logging: {keep_best: 1}": ("evaluation.interval is None", "1000"),
     "logging: {follow_games: 0, games_interval: 9}": ("logging.follow_games is 0", "4"),

@@ -10,9 +10,10 @@ import argparse
 import contextlib
 import json
 import logging
+import math
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -24,15 +25,19 @@ from rich.table import Table
 from keisei.config_schema import ConfigError
 from keisei.core.model_file import CheckpointError
 from keisei.evaluation.evaluate import OpponentResult, execute_full_evaluation_run
+from keisei.evaluation.ladder import ANCHORS, Ladder
 from keisei.evaluation.match import MatchResult
 from keisei.evaluation.openings import Opening, load_openings
 from keisei.evaluation.opponents import RANDOM, make_opponents
 from keisei.evaluation.players import Player
-from keisei.evaluation.scores import Score
+from keisei.evaluation.saved_games import save_games
+from keisei.evaluation.scores import Pairs, Score
+from keisei.evaluation.sprt import SPRT
 from keisei.evaluation.usi_engine import EngineError
 
 _log = logging.getLogger(__name__)
 
+_SPRT_BATCH = 100
 _PLAYERS = """players:
   random                        draws every move uniformly
   greedy_capture, greedy        takes the most valuable piece it can, else promotes, else draws
@@ -69,21 +74,27 @@ def main(argv: list[str] | None = None) -> int:
         try:
             players = _players(args, stack)
             openings = () if args.openings == "none" else load_openings(args.openings)
+            sprt = _sprt(args)
+            ladder = _ladder(args, list(players))
         except (ConfigError, CheckpointError, ValueError, RuntimeError) as error:
             _log.error("keisei-evaluate: %s", error)
             return 2
         try:
-            pairings = _play(args, players, openings)
+            pairings = _play(args, players, openings, sprt, ladder)
         except KeyboardInterrupt:
             _log.error("keisei-evaluate: interrupted")
             return 130
         except (ConfigError, EngineError, ValueError, RuntimeError, OSError) as error:
             _log.error("keisei-evaluate: %s", error)
             return 1
-    if args.json is not None:
-        _write_json(args.json, args, list(players), pairings)
+    try:
+        _write(args, list(players), pairings, sprt, ladder)
+    except OSError as error:
+        _log.error("keisei-evaluate: %s", error)
+        return 1
     if args.json != "-":
-        show(Console(), pairings)
+        wide = None if sys.stdout.isatty() else 160
+        show(Console(width=wide), pairings, sprt, ladder)
     return 0
 
 
@@ -97,7 +108,7 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("players", nargs="+", metavar="PLAYER", help="one alone plays against random")
     add("--games", type=_positive, default=100, help="of each pairing, at most (100)")
-    add("--batch", type=_positive, help="games at once; all, if not given")
+    add("--batch", type=_positive, help="games at once; if not given: 100 with --sprt, else all")
     add("--first-only", action="store_true", help="the first player against each other, no more")
     add("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     add("--sample", action="store_true", help="networks draw from their policy")
@@ -108,6 +119,22 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="one a line, 'startpos moves ...', played with both colours; none: the usual start; "
         "those that keisei brings, if not given",
+    )
+    add(
+        "--sprt",
+        nargs=2,
+        type=float,
+        metavar=("ELO0", "ELO1"),
+        help="end a pairing once the test is sure: the first is ELO0 stronger (H0), or ELO1 (H1)",
+    )
+    add("--alpha", type=float, default=0.05, help="of the test: how often H1 may be wrong (0.05)")
+    add("--beta", type=float, default=0.05, help="of the test: how often H0 may be wrong (0.05)")
+    add("--save-games", type=Path, metavar="DIR", help="store all games, as KIF, CSA, SFEN lines")
+    add(
+        "--ladder",
+        type=Path,
+        metavar="FILE",
+        help="add the scores to that of a run, say",
     )
     add("--json", metavar="FILE", help="the results as JSON; -: to standard output, and no table")
     return parser
@@ -128,8 +155,26 @@ def _players(args: argparse.Namespace, stack: contextlib.ExitStack) -> dict[str,
     return players
 
 
+def _sprt(args: argparse.Namespace) -> SPRT | None:
+    if args.sprt is None:
+        return None
+    elo0, elo1 = args.sprt
+    return SPRT(elo0, elo1, alpha=args.alpha, beta=args.beta)
+
+
+def _ladder(args: argparse.Namespace, names: Sequence[str]) -> Ladder:
+    """That of the file; else one of these players, random its zero, or the first of them."""
+    if args.ladder is not None:
+        return Ladder(args.ladder)
+    return Ladder(None, ANCHORS if RANDOM in names else {names[0]: 0.0})
+
+
 def _play(
-    args: argparse.Namespace, players: Mapping[str, Player], openings: Sequence[Opening]
+    args: argparse.Namespace,
+    players: Mapping[str, Player],
+    openings: Sequence[Opening],
+    sprt: SPRT | None,
+    ladder: Ladder,
 ) -> list[Pairing]:
     pairings = []
     for first, second in combinations(players, 2):
@@ -144,15 +189,43 @@ def _play(
             max_plies=args.max_plies,
             openings=openings,
             name=first,
-            batch=args.batch,
+            batch=args.batch or (_SPRT_BATCH if sprt is not None else None),
+            enough=lambda result: sprt is not None and sprt.decide(_counted(result)) is not None,
+            records=None if args.save_games is not None else 0,
         )
         pairings.append(Pairing(first, second, result.results[0].result))
+        ladder.add(first, second, pairings[-1].result.score)
     return pairings
 
 
-def _write_json(
-    target: str, args: argparse.Namespace, players: Sequence[str], pairings: Sequence[Pairing]
+def _counted(result: MatchResult) -> Pairs | Score:
+    """Pairs where there are any: their games are not independent."""
+    return result.pairs if result.pairs.pairs else result.score
+
+
+def _write(
+    args: argparse.Namespace,
+    players: Sequence[str],
+    pairings: Sequence[Pairing],
+    sprt: SPRT | None,
+    ladder: Ladder,
 ) -> None:
+    if args.save_games is not None:
+        save_games(args.save_games, [game for one in pairings for game in one.result.records])
+    if args.json is None:
+        return
+    tests = {} if sprt is None else {"sprt": asdict(sprt)}
+    outcomes = []
+    for pairing in pairings:
+        outcomes.append(pairing.to_json())
+        if sprt is not None:
+            counted = _counted(pairing.result)
+            found = {"llr": sprt.llr(counted), "decision": sprt.decide(counted)}
+            outcomes[-1]["sprt"] = found
+    ratings = {
+        name: {key: _finite(value) for key, value in asdict(rating).items()}
+        for name, rating in ladder.ratings().items()
+    }
     text = json.dumps(
         {
             "players": players,
@@ -161,24 +234,30 @@ def _write_json(
             "max_plies": args.max_plies,
             "sample": args.sample,
             "openings": args.openings,
-            "pairings": [pairing.to_json() for pairing in pairings],
+            **tests,
+            "pairings": outcomes,
+            "ratings": ratings,
         },
         indent=1,
     )
-    if target == "-":
+    if args.json == "-":
         sys.stdout.write(text + "\n")
     else:
-        Path(target).write_text(text + "\n", encoding="utf-8")
+        Path(args.json).write_text(text + "\n", encoding="utf-8")
 
 
-def show(console: Console, pairings: Sequence[Pairing]) -> None:
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def show(console: Console, pairings: Sequence[Pairing], sprt: SPRT | None, ladder: Ladder) -> None:
     """Writes the results as tables; intervals are of 95%."""
     table = Table(title="results of the first player, with 95% intervals")
     for column in ("first", "second", "games", "won =drawn lost", "score", "Elo", "black", "white"):
         table.add_column(column, justify="left" if column in ("first", "second") else "right")
     for pairing in pairings:
         result = pairing.result
-        counted = result.pairs if result.pairs.pairs else result.score
+        counted = _counted(result)
         table.add_row(
             pairing.first,
             pairing.second,
@@ -198,6 +277,12 @@ def show(console: Console, pairings: Sequence[Pairing]) -> None:
         endings = ", ".join(f"{name} {score}" for name, score in result.endings.items())
         ends.add_row(pairing.first, pairing.second, f"{result.mean_plies:.1f}", endings)
     console.print(ends)
+    if sprt is not None:
+        for pairing in pairings:
+            text = sprt.describe(_counted(pairing.result))
+            console.print(f"{pairing.first} against {pairing.second}: {text}", markup=False)
+    if len(ladder.ratings()) > 2:
+        console.print(ladder.text(), markup=False, highlight=False, soft_wrap=True)
 
 
 def _rate(score: Score) -> str:

@@ -36,10 +36,13 @@ _MIXTURE, _ENGINE, _EXPORTED = "mixture:", "usi:", ".pt"
 
 
 def split_name(text: str) -> tuple[str, str]:
-    """``NAME=PLAYER`` as name and player; a player without a name is called as it is given."""
-    found = re.match(r"([\w.+-]+)=(.+)", text, re.DOTALL)
+    """``NAME=PLAYER`` as name and player; a player without a name is called as it is given.
+
+    Names have letters, digits, blanks and ``_.+-``; players that keisei brings have one name each.
+    """
+    found = re.match(r"([\w.+-](?:[\w.+ -]*[\w.+-])?)=(.+)", text, re.DOTALL)
     if found is None or Path(text).exists():
-        return text, text
+        return _ALSO.get(text, text), text
     return found[1], found[2]
 
 

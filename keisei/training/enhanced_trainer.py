@@ -158,7 +158,9 @@ class EnhancedTrainer(Trainer):
             raise_failure=models.raise_failure,
             step=lambda: metrics.state.step,
             prepare_evaluation=self._prepare_evaluation,
-            record=functools.partial(note_evaluation, models, self.session_manager.log_both),
+            record=functools.partial(
+                note_evaluation, models, self.session_manager.log_both, self.evaluator.rating
+            ),
             announce=self.callback_manager.fire,
         )
 

@@ -43,7 +43,15 @@ MAY_CHANGE: dict[str, tuple[str, ...]] = {
         "stay",
         "greedy",
     ),
-    "evaluation": ("interval", "games"),
+    "evaluation": (
+        "interval",
+        "games",
+        "opponents",
+        "earlier",
+        "openings",
+        "sample",
+        "saved_games",
+    ),
     "logging": (
         "wandb_enabled",
         "wandb_project",

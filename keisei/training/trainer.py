@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import math
 import threading
 import time
 import traceback
@@ -24,6 +25,7 @@ from keisei.core.ranks import Ranks
 from keisei.envs import ShogiVectorEnv
 from keisei.envs.policy_output_mapper import PolicyOutputMapper
 from keisei.evaluation.evaluate import EvaluationResult
+from keisei.evaluation.ratings import Rating
 from keisei.training.callback_manager import CallbackManager
 from keisei.training.callbacks import Event
 from keisei.training.checkpoint import Snapshot, hold, on_host
@@ -276,6 +278,7 @@ class Trainer(CompatibilityMixin):
             self.model,
             self.agent.network_tensors,
             Path(self.eval_log_file_path),
+            self.session_manager.model_dir,
             self._stop.check,
         )
         self.execute_full_evaluation_run: Callable[[int], EvaluationResult] = (
@@ -288,7 +291,9 @@ class Trainer(CompatibilityMixin):
             saved_step=lambda: models.saved_step,
             published=lambda: models.published,
             evaluate=during("evaluating", "evaluation", self.evaluator.evaluate),
-            record=functools.partial(note_evaluation, models, self.session_manager.log_both),
+            record=functools.partial(
+                note_evaluation, models, self.session_manager.log_both, self.evaluator.rating
+            ),
             forget_after=self.evaluator.forget_after,
             followed_rows=self.step_manager.followed_rows,
         )
@@ -588,14 +593,22 @@ def _during(
 
 
 def note_evaluation(
-    models: ModelManager, log_both: LogBoth, step: int, result: EvaluationResult
+    models: ModelManager,
+    log_both: LogBoth,
+    rating: Callable[[int], Rating | None],
+    step: int,
+    result: EvaluationResult,
 ) -> None:
     """Keeps the result of an evaluation with the checkpoints, and says it."""
     models.record_evaluation(step, result.win_rate, result.to_json())
+    found = rating(step)
+    elo = {} if found is None else {"elo": found.elo, "low": found.low, "high": found.high}
+    text = "" if found is None else "; Elo {elo:.0f}, 95%: {low:.0f} to {high:.0f}".format(**elo)
     log_both(
         f"evaluation after {step:,} plies: {100 * result.win_rate:.1f}% of "
-        f"{result.games:,} games won",
+        f"{result.games:,} games won{text}",
         wandb_data={
             f"evaluation.{one.opponent}.win_rate": one.result.win_rate for one in result.results
-        },
+        }
+        | {f"evaluation.elo.{name}": value for name, value in elo.items() if math.isfinite(value)},
     )
