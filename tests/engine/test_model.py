@@ -38,6 +38,8 @@ MANIFEST = {
     "plane_set": PLANE_SET,
     "label_set": LABEL_SET,
 }
+# What the network alone says: nothing is known of earlier searches.
+ONE_NODE = ("usinewgame", "go nodes 1")
 MODEL_MANIFEST = {**MANIFEST, "step": 0, "config": {}}
 
 
@@ -165,7 +167,7 @@ def test_plays_the_most_probable_legal_move(
         if not labels:
             continue
         best = position.move(max(labels, key=lambda label: row[label]))
-        answer = engine.think(f"position sfen {sfen}", "go nodes 1")
+        answer = engine.think(f"position sfen {sfen}", *ONE_NODE)
         assert answer[-1].split()[1] == best, sfen
         shown = fields(answer[-2], ["score", "pv"])
         assert shown["pv"] == best
@@ -192,7 +194,7 @@ def test_occurrences_reach_the_network(start: Start, tmp_path: Path) -> None:
     scores = []
     for laps in range(3):
         moves = "5i5h 5a5b 5h5i 5b5a " * laps
-        answer = engine.think(f"position startpos moves {moves}", "go nodes 1")
+        answer = engine.think(f"position startpos moves {moves}", *ONE_NODE)
         scores.append(int(fields(answer[-2], ["score"])["score"].removeprefix("cp ")))
     assert scores[0] == 0 and 0 < scores[1] <= scores[2]
     engine.quit()
@@ -205,7 +207,7 @@ def test_occurrences_reach_the_network(start: Start, tmp_path: Path) -> None:
 def test_centipawns(start: Start, tmp_path: Path, value: float, cp: int) -> None:
     engine = start("--model", fixed(tmp_path, value), "--device", "cpu")
     engine.ready()
-    answer = engine.think("position startpos", "go nodes 1")
+    answer = engine.think("position startpos", *ONE_NODE)
     assert fields(answer[-2], ["score"]) == {"score": f"cp {cp}"}
     assert answer[-1].split()[1] in keisei.Position().legal_moves()
     engine.quit()
@@ -214,10 +216,10 @@ def test_centipawns(start: Start, tmp_path: Path, value: float, cp: int) -> None
 def test_resign_value(start: Start, tmp_path: Path) -> None:
     engine = start("--model", fixed(tmp_path, -0.9), "--device", "cpu")
     engine.ready()
-    best = engine.best("position startpos", "go nodes 1")
+    best = engine.best("position startpos", *ONE_NODE)
     assert best != "resign"
-    assert engine.best("setoption name ResignValue value 1768", "go nodes 1") == best
-    answer = engine.think("setoption name ResignValue value 1767", "go nodes 1")
+    assert engine.best("setoption name ResignValue value 1768", *ONE_NODE) == best
+    answer = engine.think("setoption name ResignValue value 1767", *ONE_NODE)
     assert answer[-1] == "bestmove resign"
     assert fields(answer[-2], ["score", "pv"]) == {"score": "cp -1767", "pv": best}
     engine.quit()
@@ -227,16 +229,17 @@ def test_the_move_at_the_limit_draws(start: Start, tmp_path: Path) -> None:
     engine = start("--model", fixed(tmp_path, -0.9), "--device", "cpu")
     engine.ready()
     engine.ask("setoption name MaxMovesToDraw value 3", "setoption name ResignValue value 1")
+    nodes = ("usinewgame", "go nodes 8")  # enough to look at a move that draws
     # Move 2 is not the last one; move 3 is: nobody resigns a drawn game.
-    answer = engine.think("position startpos moves 7g7f", "go nodes 1")
+    answer = engine.think("position startpos moves 7g7f", *ONE_NODE)
     assert answer[-1] == "bestmove resign"
-    answer = engine.think("position startpos moves 7g7f 3c3d", "go nodes 1")
+    answer = engine.think("position startpos moves 7g7f 3c3d", *nodes)
     assert answer[-1] != "bestmove resign"
     assert fields(answer[-2], ["score"]) == {"score": "cp 0"}
     # The move number is that of the SFEN.
-    answer = engine.think(f"position sfen {keisei.Position().sfen()[:-1]}3", "go nodes 1")
+    answer = engine.think(f"position sfen {keisei.Position().sfen()[:-1]}3", *nodes)
     assert fields(answer[-2], ["score"]) == {"score": "cp 0"}
-    answer = engine.think("setoption name MaxMovesToDraw value 0", "go nodes 1")
+    answer = engine.think("setoption name MaxMovesToDraw value 0", *ONE_NODE)
     assert answer[-1] == "bestmove resign"
     # A mate is a mate on the last move too.
     engine.ask("setoption name MaxMovesToDraw value 1")
@@ -353,7 +356,7 @@ def test_options_choose_the_model(start: Start, tmp_path: Path, policy: Path) ->
     path.unlink()
     save(Fixed(0.5), path, json.dumps(MANIFEST))
     assert engine.ready() == [f"info string model {path} on cpu in bf16", "readyok"]
-    answer = engine.think("position startpos", "go nodes 1")
+    answer = engine.think("position startpos", *ONE_NODE)
     assert fields(answer[-2], ["score"]) == {"score": "cp 659"}
     assert engine.ask("setoption name DNN_Model value uniform") == []
     assert engine.ready() == ["readyok"]
@@ -370,7 +373,7 @@ def test_the_command_line_model_is_the_empty_option(start: Start, tmp_path: Path
 
 def test_a_go_that_cannot_load_resigns(start: Start, tmp_path: Path) -> None:
     engine = start("--model", str(tmp_path / "nothing.pt"))
-    answer = engine.think("position startpos", "go nodes 1")
+    answer = engine.think("position startpos", *ONE_NODE)
     assert answer[0].startswith("info string Error! model ")
     assert answer[1:] == ["bestmove resign"]
     engine.quit()
