@@ -31,6 +31,8 @@ PYTHON_FLOORS: dict[str, set[str]] = {
     "utils": {"utils", "config_schema"},
     "core": {"ops", "envs", "core", "config_schema", "utils"},
     "evaluation": {"ops", "envs", "core", "config_schema", "evaluation", "utils"},
+    # It needs no torch, so nothing of what does.
+    "report": {"config_schema", "evaluation", "utils", "report"},
     "training": {"ops", "envs", "core", "config_schema", "evaluation", "utils", "training"},
 }
 

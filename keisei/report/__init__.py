@@ -1,0 +1,1 @@
+"""``python -m keisei.report RUN``: one HTML page of a run, from the files of its folder alone."""
