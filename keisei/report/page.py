@@ -15,7 +15,7 @@ from keisei.report.curves import Curves
 from keisei.report.games import games_json
 from keisei.report.html import Html, data_script, join, tag
 from keisei.report.openings import collect_openings, first_moves_json, tree_html
-from keisei.report.run_files import MESSAGES, RunFiles, read_run, step_of
+from keisei.report.run_files import RunFiles, read_run, step_of
 from keisei.report.strength import (
     evaluated,
     evaluations_json,
@@ -376,22 +376,7 @@ def _speed(run: RunFiles, curves: Curves, specs: dict[str, Any]) -> Html:
 
 
 def _messages(run: RunFiles) -> Html:
-    parts = [_heading("Warnings and errors")]
-    if run.alerts:
-        items = [
-            tag(
-                "li",
-                "warning",
-                tag("time", None, _text(alert.get("time"))),
-                tag("pre", None, _text(alert.get("message") or alert.get("text") or alert)),
-            )
-            for alert in run.alerts[-MESSAGES:]
-        ]
-        parts += [
-            tag("h3", None, "Alerts"),
-            tag("div", "card scroll-y", tag("ul", "messages", *items)),
-            tag("h3", None, "Log"),
-        ]
+    parts = [_heading("Warnings, errors and alerts")]
     if not run.messages:
         parts.append(_empty("The log has neither warnings nor errors."))
         return join(parts)

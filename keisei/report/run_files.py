@@ -25,7 +25,6 @@ LADDER_FILE = "ladder.json"
 OPENINGS_FILE = "openings.jsonl"
 GAMES_FOLDER = "games"
 LOG_FILE = "train.log"
-ALERTS_FILE = "alerts.jsonl"
 FINAL_MODEL = "final_model.ckpt"
 CHECKPOINT_FOLDER = "checkpoints"
 
@@ -73,7 +72,7 @@ class StoredGame:
 
 @dataclass(frozen=True)
 class Message:
-    """A warning or an error of the log."""
+    """A warning or an error of the log, or the end of an alert."""
 
     time: str
     level: str
@@ -96,7 +95,6 @@ class RunFiles:
     """lines of ``openings.jsonl``"""
     games: list[StoredGame] = field(default_factory=list)
     """by step"""
-    alerts: list[Mapping[str, Any]] = field(default_factory=list)
     messages: list[Message] = field(default_factory=list)
     messages_before: int = 0
     """messages that came before those"""
@@ -123,7 +121,7 @@ class RunFiles:
         since = str(self.starts[-1].get("started")) if self.starts else ""
         return not self.complete and any(
             message.time >= since
-            and message.level != "warning"
+            and message.level in ("error", "critical")
             and message.text.startswith(("training failed", "training ends"))
             for message in self.messages
         )
@@ -157,7 +155,6 @@ def read_run(folder: Path) -> RunFiles:
     _read_metrics(run)
     run.evaluations = [one for one in _read_lines(run, EVALUATION_FILE) if _has_step(one)]
     run.openings = [one for one in _read_lines(run, OPENINGS_FILE) if _has_step(one)]
-    run.alerts = list(_read_lines(run, ALERTS_FILE))
     _read_games(run)
     _read_messages(run)
     run.complete = (folder / FINAL_MODEL).is_file()
@@ -248,13 +245,13 @@ def _read_games(run: RunFiles) -> None:
 
 
 def _read_messages(run: RunFiles) -> None:
-    """Warnings and errors; of those that go over several lines, a traceback say, all of them."""
+    """Warnings, errors, alerts; of what goes over several lines, a traceback say, all of it."""
     last: Message | None = None
     for text in _text_of(run, LOG_FILE):
         found = _LOG_LINE.match(text)
         if found:
             last = None
-            if found[2] in ("WARNING", "ERROR", "CRITICAL"):
+            if found[2] in ("WARNING", "ERROR", "CRITICAL") or found[3].startswith("alert "):
                 last = Message(found[1], found[2].lower(), found[3])
                 run.messages.append(last)
         elif last is not None and len(last.text) < 10_000:

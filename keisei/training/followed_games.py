@@ -18,8 +18,8 @@ from keisei.envs import ShogiVectorEnv
 from keisei.training.ended_games import pack_endings, unpack_endings
 
 _WORDS = ops.POSITION_WORDS
-_LABEL, _VALUE, _VALID, _ENDING = range(_WORDS, _WORDS + 4)
-_COLUMNS = _WORDS + 4
+_LABEL, _VALUE, _VALID, _OWN, _ENDING = range(_WORDS, _WORDS + 5)
+_COLUMNS = _WORDS + 5
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,8 @@ class FollowedRows:
     """the mover's expected result before each ply, as the network saw it; [T, K]"""
     valid: NDArray[np.bool_]
     """False: no move, the row only replaced a truncated game; [T, K]"""
+    own: NDArray[np.bool_]
+    """False: a past self's ply and not the learner's; [T, K]"""
     ending: NDArray[np.int64]
     """0, or how a game ended with this ply, as named in ``keisei.ops``; [T, K]"""
     winner: NDArray[np.int64]
@@ -80,6 +82,7 @@ class FollowedGamesReader:
             labels=plies[:, :, _LABEL],
             values=np.ascontiguousarray(plies[:, :, _VALUE]).view(np.float32),
             valid=plies[:, :, _VALID] != 0,
+            own=plies[:, :, _OWN] != 0,
             ending=ending,
             winner=winner,
             length=length,
@@ -103,6 +106,7 @@ class FollowedGamesReader:
         rows[:-1, :, _LABEL] = labels.int()
         rows[:-1, :, _VALUE] = buffer.values[:-1, :count].contiguous().view(torch.int32)
         rows[:-1, :, _VALID] = buffer.valid[:, :count].int()
+        rows[:-1, :, _OWN] = 1 if buffer.own is None else buffer.own[:, :count].int()
         rows[:-1, :, _ENDING] = pack_endings(buffer, count)
         return rows
 
@@ -134,6 +138,8 @@ class FollowedGame:
     """as named in ``keisei.ops``"""
     winner: int
     """0 black, 1 white, -1 nobody"""
+    past_self: int | None
+    """the ply of its first move that was a past self's, from 0; None: both sides are the learner"""
 
 
 @dataclass
@@ -144,6 +150,7 @@ class _Piece:
     start: NDArray[np.int32] | None = None
     labels: list[int] = field(default_factory=list)
     values: list[float] = field(default_factory=list)
+    own: list[bool] = field(default_factory=list)
 
 
 class GameFollower:
@@ -176,6 +183,7 @@ class GameFollower:
                         tuple(piece.values),
                         int(rows.ending[last, slot]),
                         int(rows.winner[last, slot]),
+                        None if all(piece.own) else piece.own.index(False),
                     )
                 piece, first = _Piece(), last + 1
             _append(piece, iteration, rows, slot, first, len(rows.labels))
@@ -191,3 +199,4 @@ def _append(
         piece.start = rows.positions[first + int(valid.argmax()), slot]
     piece.labels += rows.labels[first:end, slot][valid].tolist()
     piece.values += rows.values[first:end, slot][valid].tolist()
+    piece.own += rows.own[first:end, slot][valid].tolist()

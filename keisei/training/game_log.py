@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from keisei import Position
-from keisei.evaluation.game_record import GameRecord
+from keisei.evaluation.game_record import Colour, GameRecord
 from keisei.training.callbacks import Callback, Snapshot
 from keisei.training.ended_games import BLACK, NOBODY, WHITE
 from keisei.training.followed_games import FollowedGame, FollowedRows, GameFollower
@@ -37,8 +37,11 @@ OPENING_PLIES = 4
 OPENINGS_EACH = 256
 """openings that are stored of each stretch: the most frequent"""
 
+PAST_SELF = "past self"
+"""a player's name"""
+
 _NAMES = {code: name for name, code in ENDINGS.items()}
-_COLOURS = {BLACK: "black", WHITE: "white", NOBODY: None}
+_COLOURS: dict[int, Colour | None] = {BLACK: "black", WHITE: "white", NOBODY: None}
 _FILE = re.compile(r"self-play-(\d+)\.jsonl")
 
 Moves = tuple[str, ...]
@@ -199,14 +202,17 @@ def _decode(game: FollowedGame, plies: int | None = None) -> tuple[str, Moves]:
 
 def _record(game: FollowedGame, snapshot: Snapshot) -> GameRecord:
     start, moves = _decode(game)
-    name = snapshot.run_dir.name.strip() or "self"
+    players = [snapshot.run_dir.name.strip() or "self"] * 2
+    if game.past_self is not None:
+        first = Position.from_words(game.start).turn
+        players[(first + game.past_self) % 2] = PAST_SELF
     return GameRecord(
-        black=name,
-        white=name,
+        black=players[BLACK],
+        white=players[WHITE],
         start=start,
         moves=moves,
         ending=_NAMES[game.ending],
-        winner=_COLOURS[game.winner],  # type: ignore[arg-type]
+        winner=_COLOURS[game.winner],
         values=tuple(
             round(min(1.0, max(-1.0, value)), 3) if math.isfinite(value) else None
             for value in game.values

@@ -141,7 +141,6 @@ STRANGE: dict[str, dict[str, str]] = {
             "openings.jsonl",
             "ladder.json",
             "games/self-play-1.jsonl",
-            "alerts.jsonl",
         ),
         '[{"step": 1}, null]\n{"step": 3}\n',
     ),

@@ -60,6 +60,19 @@ def test_figures_that_come_and_go(tmp_path: Path) -> None:
     assert run.problems == ["metrics.jsonl: 3 of its lines are no JSON objects"]
 
 
+def test_an_alert_and_its_end_are_messages(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "train.log").write_text(
+        "2026-11-22T20:00:00Z WARNING keisei.training.alerts: alert slow: speed < 50\n"
+        "2026-11-22T20:00:01Z INFO keisei.training.display: step 5\n"
+        "2026-11-22T20:00:02Z INFO keisei.training.alerts: alert slow is over: speed 90\n"
+    )
+    assert [message.text for message in read_run(tmp_path).messages] == [
+        "alert slow: speed < 50",
+        "alert slow is over: speed 90",
+    ]
+
+
 def test_only_the_last_messages_are_kept(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}")
     (tmp_path / "train.log").write_text(

@@ -146,6 +146,7 @@ def long_games() -> Iterator[FollowedRows]:
             labels=labels,
             values=labels.astype(np.float32),
             valid=valid,
+            own=np.array([[(t + i) < 30 or (t + i) % 2 == 0] for i in range(PLIES)]),
             ending=ending,
             winner=ending - 1,
             length=np.where(ending > 0, 11, 0),
@@ -161,6 +162,7 @@ def test_a_game_whose_start_was_not_seen_is_passed_over() -> None:
     assert [game.labels for game in games] == [tuple(range(12, 23)), tuple(range(24, 35))]
     assert games[0].start.tolist() == [12] * 17 and games[0].begun == 2
     assert games[0].values == tuple(map(float, range(12, 23)))
+    assert [game.past_self for game in games] == [None, 31 - 24]
 
 
 def test_a_missing_rollout_spoils_only_the_games_that_it_was_part_of() -> None:

@@ -30,8 +30,13 @@ START = Position.from_sfen(START_SFEN)
 MATE = Position.from_sfen("4k4/9/4P4/9/9/9/9/9/4K4 b G 1")
 
 
-def rows_of(games: list[tuple[Position, list[str]]], value: float = 0.25) -> FollowedRows:
-    """A rollout of one ply more than the longest, in which each slot plays one game."""
+def rows_of(
+    games: list[tuple[Position, list[str]]], value: float = 0.25, past_self: int | None = None
+) -> FollowedRows:
+    """A rollout as long as the longest, in which each slot plays one game.
+
+    ``past_self``: the ply that is not the learner's own.
+    """
     plies = max(len(moves) for _, moves in games)
     shape = (plies, len(games))
     labels = np.zeros(shape, np.int32)
@@ -48,7 +53,10 @@ def rows_of(games: list[tuple[Position, list[str]]], value: float = 0.25) -> Fol
         ending[len(moves) - 1, slot] = ops.MOVE_LIMIT
         length[len(moves) - 1, slot] = len(moves)
     values = np.full(shape, value, np.float32)
-    return FollowedRows(positions, labels, values, valid, ending, np.full(shape, -1), length)
+    own = np.ones(shape, np.bool_) if past_self is None else np.arange(plies)[:, None] != past_self
+    own = np.broadcast_to(own, shape)
+    winner = np.full(shape, -1)
+    return FollowedRows(positions, labels, values, valid, own, ending, winner, length)
 
 
 def moment(run: Path, event: Event, iteration: int, step: int) -> Snapshot:
@@ -95,6 +103,28 @@ def test_values_that_are_no_numbers_are_left_out(tmp_path: Path) -> None:
     log.on_start(moment(tmp_path, Event.START, 0, 0))
     log.on_update_end(moment(tmp_path, Event.UPDATE_END, 1, 40))
     assert records(games_file(tmp_path, 40))[0].values == (None,) * 5
+
+
+@pytest.mark.parametrize(
+    ("start", "past_self", "players"),
+    [
+        (START, None, ("run", "run")),
+        (START, 1, ("run", "past self")),
+        (START, 2, ("past self", "run")),
+        (Position.from_sfen("4k4/9/9/9/9/9/4p4/9/4K4 w g 1"), 0, ("run", "past self")),
+    ],
+)
+def test_past_selves_are_named(
+    tmp_path: Path, start: Position, past_self: int | None, players: tuple[str, str]
+) -> None:
+    moves = GAME[1] if start is START else ["5a5b", "5i4h"]
+    run = tmp_path / "run"
+    run.mkdir()
+    log = GameLog(lambda: rows_of([(start, moves)], past_self=past_self), interval=100)
+    log.on_start(moment(run, Event.START, 0, 0))
+    log.on_update_end(moment(run, Event.UPDATE_END, 1, 40))
+    (game,) = records(games_file(run, 40))
+    assert (game.black, game.white) == players
 
 
 def test_games_from_other_starts_are_counted_apart(tmp_path: Path) -> None:
