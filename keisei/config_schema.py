@@ -32,9 +32,11 @@ from keisei.config_sources import (
     read_yaml,
     show,
 )
+from keisei.utils.alert_rules import parse_rule
 from keisei.utils.masking import named_secrets
 
 __all__ = [
+    "AlertsConfig",
     "AppConfig",
     "ConfigError",
     "DisplayConfig",
@@ -98,6 +100,22 @@ FolderName = Annotated[
     ),
 ]
 FilePath = Annotated[str, _like(r"[^\x00]+", "a path")]
+
+
+def _is_rule(text: str) -> str:
+    try:
+        parse_rule("", text)
+    except ValueError as error:
+        raise PydanticCustomError("rule", str(error).removeprefix("expected ")) from error
+    return text
+
+
+AlertName = Annotated[
+    str,
+    _like(r"[A-Za-z0-9][\w.-]{0,59}", "a name of letters, digits and _.- (60 at most) before ':'"),
+]
+AlertRule = Annotated[str, AfterValidator(_is_rule)]
+CommandWord = Annotated[str, _like(r"[^\x00]*", "text")]
 
 
 class _Section(BaseModel):
@@ -266,6 +284,8 @@ class LoggingConfig(_Section):
     """least level that is shown and logged"""
     checkpoint_interval: Plies | Auto = "auto"
     """plies between two checkpoints"""
+    detail_interval: Plies | Auto | None = "auto"
+    """plies between two board images and histograms in TensorBoard; none: none"""
     keep_checkpoints: CountOrZero = 5
     """newest checkpoints that stay; 0: all"""
     keep_best: CountOrZero = 1
@@ -295,6 +315,22 @@ class DisplayConfig(_Section):
     """pace at which the watched game's moves of a rollout are shown"""
     line_interval: Seconds = 5.0
     """seconds between two lines where no screen is drawn"""
+
+
+class AlertsConfig(_Section):
+    """Rules on any figure of a run, and what is done when one holds."""
+
+    built_in_rules: bool = True
+    """keep the rules not-finite, skipped-updates, entropy-collapse, truncated-games, slow and
+    disk-space"""
+    rules: dict[AlertName, AlertRule | None] = {}
+    """rules by name, such as {entropy: learn.entropy < 0.1 for 20}; none switches a built-in one
+    off"""
+    command: list[CommandWord] = []
+    """program and arguments, run without a shell when an alert begins or ends, with ALERT_NAME and
+    other facts in its environment; empty: none"""
+    command_timeout: Annotated[float, Field(gt=0.0, le=3600.0, allow_inf_nan=False)] = 30.0
+    """seconds after which the command is killed"""
 
 
 class ResourcesConfig(_Section):
@@ -343,6 +379,7 @@ class AppConfig(_Section):
     evaluation: EvaluationConfig = EvaluationConfig()
     logging: LoggingConfig = LoggingConfig()
     display: DisplayConfig = DisplayConfig()
+    alerts: AlertsConfig = AlertsConfig()
     resources: ResourcesConfig = ResourcesConfig()
     distributed: DistributedConfig = DistributedConfig()
     plugins: PluginsConfig = PluginsConfig()
@@ -369,6 +406,7 @@ _UNREAD: tuple[_Unread, ...] = (
     ("plugins.opponents", "evaluation.interval", lambda value: value is None),
     ("logging.keep_best", "evaluation.interval", lambda value: value is None),
     ("logging.games_interval", "logging.follow_games", lambda value: value == 0),
+    ("alerts.command_timeout", "alerts.command", lambda value: value == []),
     ("logging.wandb_project", "logging.wandb_enabled", lambda value: value is False),
     ("display.refresh_rate", "display.enabled", lambda value: value is False),
     ("display.game", "display.enabled", lambda value: value is False),
@@ -469,7 +507,7 @@ def _describe(error: ValidationError, place: Callable[..., str]) -> list[str]:
     for item in error.errors():
         section, key, *path = item["loc"]
         # Below a list's item, and below a plain value, the arms of a union follow.
-        deep = isinstance(path[0], int) or key == "options" if path else False
+        deep = isinstance(path[0], int) or key in ("options", "rules") if path else False
         where = (section, key, *(path[:1] if deep else ()))
         text = re.sub(r"^(?:Input|String) should (?:be|have) ", "", item["msg"])
         expected.setdefault(where, []).append(text)
@@ -575,7 +613,11 @@ _AUTO: dict[str, dict[str, dict[str, Any]]] = {
         "env": {"num_games": 4096},
         "model": {"tower_depth": 6, "tower_width": 128},
         "past_selves": {"interval": 10_000_000},
-        "logging": {"checkpoint_interval": 20_000_000, "games_interval": 2_000_000},
+        "logging": {
+            "checkpoint_interval": 20_000_000,
+            "games_interval": 2_000_000,
+            "detail_interval": 5_000_000,
+        },
         "distributed": {"backend": "nccl"},
     },
     "cpu": {
@@ -588,7 +630,11 @@ _AUTO: dict[str, dict[str, dict[str, Any]]] = {
         "env": {"num_games": 128},
         "model": {"tower_depth": 2, "tower_width": 32},
         "past_selves": {"interval": 50_000},
-        "logging": {"checkpoint_interval": 100_000, "games_interval": 20_000},
+        "logging": {
+            "checkpoint_interval": 100_000,
+            "games_interval": 20_000,
+            "detail_interval": 50_000,
+        },
         "distributed": {"backend": "gloo"},
     },
 }

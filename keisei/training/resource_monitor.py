@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -34,14 +35,16 @@ def gpu_busy_percent(device: torch.device) -> float | None:
         return None
 
 
-def look(device: torch.device) -> dict[str, float]:
+def look(device: torch.device, folder: Path | None = None) -> dict[str, float]:
     """The present figures of memory (in 10^9 bytes) and utilisation; never waits for the device.
 
-    ``resources.memory_gb`` always; on CUDA also ``gpu_memory_gb`` (held by tensors),
-    ``gpu_memory_peak_gb``, ``gpu_memory_reserved_gb`` (by torch), ``gpu_memory_used_share`` (by
-    all processes), and ``gpu_busy_percent`` where NVML tells.
+    ``resources.memory_gb`` always; ``disk_free_gb`` where ``folder`` lies; on CUDA also
+    ``gpu_memory_gb`` (held by tensors), ``gpu_memory_peak_gb``, ``gpu_memory_reserved_gb`` (by
+    torch), ``gpu_memory_used_share`` (by all processes), and ``gpu_busy_percent`` where NVML tells.
     """
     figures = {"resources.memory_gb": memory_held() / _GB}
+    if folder is not None:
+        figures["resources.disk_free_gb"] = shutil.disk_usage(folder).free / _GB
     if device.type != "cuda":
         return figures
     free, total = torch.cuda.mem_get_info(device)

@@ -57,6 +57,7 @@ MAY_CHANGE: dict[str, tuple[str, ...]] = {
         "wandb_project",
         "log_level",
         "checkpoint_interval",
+        "detail_interval",
         "keep_checkpoints",
         "keep_best",
         "follow_games",
@@ -65,6 +66,7 @@ MAY_CHANGE: dict[str, tuple[str, ...]] = {
         "run_name",
     ),
     "display": ("enabled", "refresh_rate", "game", "moves_per_second", "line_interval"),
+    "alerts": ("built_in_rules", "rules", "command", "command_timeout"),
     "resources": (
         "threads",
         "memory_limit_gb",

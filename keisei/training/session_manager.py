@@ -13,10 +13,12 @@ import torch
 from keisei.config_schema import AppConfig, ConfigError
 from keisei.core.model_file import CHECKPOINT_FOLDER, list_checkpoints
 from keisei.core.ranks import SINGLE, Ranks
+from keisei.training.final_figures import FINAL_FIGURES, hyperparameters
 from keisei.training.resume import ResumePoint, load_resume_point
 from keisei.training.train_state import TrainState
+from keisei.utils.event_file import EventFile, write_hparams
 from keisei.utils.files import replacing
-from keisei.utils.metrics_writer import MetricsWriter
+from keisei.utils.metrics_writer import TENSORBOARD_FOLDER, MetricsWriter
 from keisei.utils.provenance import run_record, write_run_record
 from keisei.utils.run_lock import RunInUseError, RunLock
 from keisei.utils.safe_paths import FOLDER_MODE, check_inside, make_folder
@@ -161,11 +163,26 @@ class SessionManager:
             resumed_from=self._resumed_from,
         )
         write_run_record(self.run_artifact_dir, record)
+        folder = self.run_artifact_dir / TENSORBOARD_FOLDER
+        write_hparams(folder, hyperparameters(self._config), FINAL_FIGURES)
         self._writer = MetricsWriter(
             self.run_artifact_dir, iteration=progress.iteration, step=progress.step
         )
-        self._mirror = WandbMirror(self._config, self.run_artifact_dir)
+        self._mirror = WandbMirror(self._config, self.run_artifact_dir, progress.step)
         self._step = lambda: progress.step
+
+    @property
+    def events(self) -> EventFile | None:
+        """What TensorBoard alone gets is written there; None elsewhere than between start and end.
+
+        The first rank has it.
+        """
+        return None if self._writer is None else self._writer.events
+
+    def alert(self, title: str, text: str) -> None:
+        """Raises an alert at Weights & Biases, if that is active."""
+        if self._mirror is not None:
+            self._mirror.alert(title, text)
 
     def write_metrics(self, iteration: int, step: int, metrics: Mapping[str, float]) -> None:
         """Writes one iteration's figures everywhere; RuntimeError before ``start``."""

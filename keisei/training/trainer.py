@@ -47,7 +47,7 @@ from keisei.training.parallel_setup import set_up_together
 from keisei.training.past_selves import PastSelves
 from keisei.training.profiling import Profiler
 from keisei.training.relaunch import find_launch, record_launch
-from keisei.training.resource_monitor import ResourceMonitor
+from keisei.training.resource_monitor import ResourceMonitor, look
 from keisei.training.resume import (
     ResumePoint,
     as_in_checkpoint,
@@ -62,6 +62,7 @@ from keisei.training.settle import settle, unread_here
 from keisei.training.setup_manager import SetupManager
 from keisei.training.step_manager import StepManager
 from keisei.training.training_loop_manager import TrainingLoopManager
+from keisei.training.watching import add_watching
 from keisei.utils import TrainingLogger
 from keisei.utils.plugins import import_modules
 
@@ -204,7 +205,11 @@ class Trainer(CompatibilityMixin):
         self.metrics_manager: MetricsManager = managers["metrics_manager"]
         self.callback_manager: CallbackManager = managers["callback_manager"]
         self.setup_manager: SetupManager = managers["setup_manager"]
-        self.resource_monitor = ResourceMonitor(self.device, config.resources.monitor_interval)
+        self.resource_monitor = ResourceMonitor(
+            self.device,
+            config.resources.monitor_interval,
+            functools.partial(look, folder=Path(self.run_artifact_dir)),
+        )
 
     def _initialize_components(self) -> None:
         """Builds games, network, learner and rollout store, and resumes if that was asked for."""
@@ -296,6 +301,16 @@ class Trainer(CompatibilityMixin):
             ),
             forget_after=self.evaluator.forget_after,
             followed_rows=self.step_manager.followed_rows,
+        )
+        session = self.session_manager
+        add_watching(
+            self.callback_manager,
+            config,
+            buffer=self.experience_buffer,
+            game=self.game,
+            events=lambda: session.events,
+            alert_elsewhere=session.alert,
+            evaluation_log=Path(self.eval_log_file_path),
         )
         profile = getattr(self.args, "profile", None)
         if profile is not None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 _SECRET = re.compile(
     r"(^|_)(KEY|TOKEN|SECRET|CREDENTIALS?)(_|$)|PASSWORD|PASSWD|APIKEY|(^|_)PAT$", re.IGNORECASE
@@ -40,7 +41,27 @@ def secrets_of(environment: Mapping[str, str]) -> list[str]:
 
 def mask_secrets(text: str) -> str:
     """``text`` without the values of the environment's secret variables."""
-    for value in secrets_of(os.environ):
+    return _masked(text, secrets_of(os.environ))
+
+
+def mask_texts(value: Any) -> Any:
+    """A copy of plain data in which no text, key of a mapping or other, holds such a secret."""
+    secrets = secrets_of(os.environ)
+
+    def mask(part: Any) -> Any:
+        if isinstance(part, str):
+            return _masked(part, secrets)
+        if isinstance(part, Mapping):
+            return {mask(name): mask(item) for name, item in part.items()}
+        if isinstance(part, list | tuple):
+            return [mask(item) for item in part]
+        return part
+
+    return mask(value)
+
+
+def _masked(text: str, secrets: Sequence[str]) -> str:
+    for value in secrets:
         text = text.replace(value, MASK)
     return text
 

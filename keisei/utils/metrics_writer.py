@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-import threading
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
+from keisei.utils.event_file import EventFile
 from keisei.utils.files import replacing
 
 METRICS_FILE = "metrics.jsonl"
@@ -30,47 +31,20 @@ def _forget_after(path: Path, iteration: int) -> None:
             temporary.write_text("".join(kept), encoding="utf-8")
 
 
-class _Events:
-    """TensorBoard's events, written by a thread of its own; what fails there is raised here.
+def read_metrics(run_dir: Path) -> Iterator[dict[str, float]]:
+    """The records of a run, in order, up to one that is torn; none where there is no file.
 
-    That thread would print a traceback of its own and leave the next call to guess.
+    Each holds ``iteration``, ``step`` and the figures by name.
     """
-
-    def __init__(self, folder: Path, purge_step: int) -> None:
-        from torch.utils.tensorboard import SummaryWriter  # takes long to load
-
-        self._folder = folder
-        self._failure: BaseException | None = None
-        self._before = threading.excepthook
-        threading.excepthook = self._hook
-        self._writer = SummaryWriter(str(folder), purge_step=purge_step)
-
-    def _hook(self, args: Any) -> None:
-        if type(args.thread).__module__.startswith("tensorboard."):
-            self._failure = args.exc_value
-        else:
-            self._before(args)
-
-    def add(self, name: str, value: float, step: int) -> None:
-        """One figure; OSError if this or an earlier one could not be written."""
-        try:
-            self._writer.add_scalar(name, value, step)
-        except Exception as error:
-            raise self._error(error) from error
-        if self._failure is not None:
-            raise self._error(self._failure)
-
-    def close(self) -> None:
-        """Flushes and closes; raises OSError if something could not be written."""
-        try:
-            self._writer.close()
-        except Exception as error:
-            raise self._error(error) from error
-        finally:
-            threading.excepthook = self._before
-
-    def _error(self, error: BaseException) -> OSError:
-        return OSError(f"{self._folder}: events cannot be written: {self._failure or error}")
+    path = run_dir / METRICS_FILE
+    if not path.exists():
+        return
+    with path.open(encoding="utf-8") as file:
+        for line in file:
+            try:
+                yield json.loads(line)
+            except ValueError:
+                return
 
 
 class MetricsWriter:
@@ -85,22 +59,22 @@ class MetricsWriter:
         if path.exists():
             _forget_after(path, iteration)
         self._file = path.open("a", encoding="utf-8")
-        self._events = _Events(run_dir / TENSORBOARD_FOLDER, step + 1)
+        self.events = EventFile(run_dir / TENSORBOARD_FOLDER, step + 1)
+        """for what only TensorBoard gets"""
 
-    def write(self, iteration: int, step: int, metrics: dict[str, float]) -> None:
+    def write(self, iteration: int, step: int, metrics: Mapping[str, float]) -> None:
         """Writes the figures of one iteration, which ended after ``step`` plies in all."""
         record = {"iteration": iteration, "step": step, **metrics}
         self._file.write(json.dumps(record) + "\n")
         self._file.flush()
-        for name, value in metrics.items():
-            self._events.add(name.replace(".", "/"), value, step)
+        self.events.scalars(metrics, step)
 
     def close(self) -> None:
         """Flushes and closes everything."""
         try:
             self._file.close()
         finally:
-            self._events.close()
+            self.events.close()
 
     def __enter__(self) -> Self:
         return self

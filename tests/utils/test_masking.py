@@ -11,7 +11,7 @@ from rich.console import Console
 
 from keisei.training.message_panel import MessagePanel
 from keisei.utils import TrainingLogger
-from keisei.utils.masking import mask_secrets
+from keisei.utils.masking import mask_secrets, mask_texts
 
 SECRET = "a1b2c3d4e5f6a7b8"
 
@@ -26,6 +26,11 @@ def _secret(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_values_of_secret_variables_are_masked() -> None:
     assert mask_secrets(f"the key {SECRET}, {SECRET}!") == "the key ***, ***!"
     assert mask_secrets("run with an ordinary value") == "run with an ordinary value"
+
+
+def test_texts_within_plain_data_are_masked() -> None:
+    given = {"a": [f"x{SECRET}", 1.5, None], f"{SECRET}": {"b": (True, SECRET)}}
+    assert mask_texts(given) == {"a": ["x***", 1.5, None], "***": {"b": [True, "***"]}}
 
 
 @pytest.mark.parametrize("terminal", [False, True])
