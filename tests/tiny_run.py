@@ -62,6 +62,7 @@ def tiny_config(root: Path, iterations: int, save_every: int = 1, **training: An
             run_name="run",
             # Fewer plies than those of the iterations: some games are at their limit.
             checkpoint_interval=save_every * PLIES // 2,
+            detail_interval=2 * PLIES,
             keep_checkpoints=3,
         ),
     )

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from event_files import assert_each_point_once, details
 
 PROGRAMS = Path(__file__).parents[1] / "crash_programs"
 
@@ -49,10 +50,26 @@ def test_no_published_checkpoint_is_lost_in_two_hundred_kills(tmp_path: Path) ->
     _no_published_checkpoint_is_lost(tmp_path, 200)
 
 
+def _a_killed_run_ends_as_one_that_is_not(folder: Path, kills: int) -> None:
+    assert run("killed_training.py", folder, kills)["kills"] == kills
+    ours = assert_each_point_once(folder / "killed" / "run")
+    theirs = assert_each_point_once(folder / "whole" / "run")
+    assert details(ours) == details(theirs), "histograms and boards"
+    starts = list((folder / "killed" / "run" / "tensorboard").glob("*.hparams"))
+    assert len(starts) == 1, "expected the hyperparameters once"
+
+
 def test_a_run_that_is_killed_again_and_again_ends_as_one_that_is_not(tmp_path: Path) -> None:
-    assert run("killed_training.py", tmp_path, 5)["kills"] == 5
+    _a_killed_run_ends_as_one_that_is_not(tmp_path, 5)
+
+
+@pytest.mark.slow
+def test_a_run_that_is_killed_twenty_times_shows_each_point_once(tmp_path: Path) -> None:
+    _a_killed_run_ends_as_one_that_is_not(tmp_path, 20)
+    folder = tmp_path / "killed" / "run" / "tensorboard"
+    assert len(list(folder.glob("*tfevents*"))) > 15, "expected that many sessions"
 
 
 @pytest.mark.slow
 def test_a_run_that_is_killed_two_hundred_times_ends_as_one_that_is_not(tmp_path: Path) -> None:
-    assert run("killed_training.py", tmp_path, 200)["kills"] == 200
+    _a_killed_run_ends_as_one_that_is_not(tmp_path, 200)

@@ -125,7 +125,7 @@ def test_one_of_several_metrics_keeps_it_standing() -> None:
     ],
 )
 def test_what_is_no_rule_is_refused(text: str, expected: str) -> None:
-    with pytest.raises(ValueError, match="^expected ") as caught:
+    with pytest.raises(ValueError, match=r"^expected ") as caught:
         parse_rule("name", text)
     assert expected in str(caught.value)
 

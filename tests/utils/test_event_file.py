@@ -111,9 +111,7 @@ def hyperparameters(folder: Path) -> dict[str, object]:
     read = EventAccumulator(str(folder))
     read.Reload()
     content = read.PluginTagToContent("hparams")
-    start = metadata.parse_session_start_info_plugin_data(
-        content[metadata.SESSION_START_INFO_TAG]
-    )
+    start = metadata.parse_session_start_info_plugin_data(content[metadata.SESSION_START_INFO_TAG])
     experiment = metadata.parse_experiment_plugin_data(content[metadata.EXPERIMENT_TAG])
     assert [info.name for info in experiment.hparam_infos] == list(SETTINGS)
     assert experiment.metric_infos[0].name.tag == "final/learn/loss"

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import math
+import os
+import random
 import subprocess
 import sys
 from pathlib import Path
 
-from keisei.utils.metrics_writer import MetricsWriter
+from event_files import assert_each_point_once, curves
+
+from keisei.utils.metrics_writer import MetricsWriter, read_metrics
 
 
 def test_records_of_a_lost_future_go_and_others_stay(tmp_path: Path) -> None:
@@ -22,6 +27,42 @@ def test_records_of_a_lost_future_go_and_others_stay(tmp_path: Path) -> None:
         {"iteration": 2, "step": 20, "learn.loss": 1.0},
         {"iteration": 3, "step": 31, "learn.loss": 9.0},
     ]
+
+
+def test_twenty_sessions_that_are_killed_leave_each_point_once(tmp_path: Path) -> None:
+    """Each dies somewhere past its last checkpoint, some in the middle of a record."""
+    draw, saved = random.Random(0), 0
+    for _ in range(20):
+        writer = MetricsWriter(tmp_path, iteration=saved, step=10 * saved)
+        last = saved + draw.randint(0, 5)
+        for iteration in range(saved + 1, last + 1):
+            writer.write(iteration, 10 * iteration, {"a.b": iteration / 4})
+        # As a process leaves it that is killed: nothing is closed, something is half written.
+        saved = draw.randint(saved, last)
+        if last > saved:
+            newest = max((tmp_path / "tensorboard").iterdir(), key=lambda path: path.name)
+            for path in (newest, tmp_path / "metrics.jsonl"):
+                size = path.stat().st_size - draw.randint(0, 9)
+                os.truncate(path, size)
+    with MetricsWriter(tmp_path, iteration=saved, step=10 * saved) as writer:
+        writer.write(saved + 1, 10 * saved + 10, {"a.b": (saved + 1) / 4})
+    assert saved > 20
+    read = assert_each_point_once(tmp_path)
+    assert curves(read) == {"a/b": [(10 * i, i / 4) for i in range(1, saved + 2)]}
+
+
+def test_a_run_that_begins_anew_shows_nothing_of_before(tmp_path: Path) -> None:
+    for value in (1.0, 2.0):
+        with MetricsWriter(tmp_path, iteration=0, step=0) as writer:
+            writer.write(1, 10, {"a.b": value})
+    assert curves(assert_each_point_once(tmp_path)) == {"a/b": [(10, 2.0)]}
+
+
+def test_records_are_read_up_to_one_that_is_torn(tmp_path: Path) -> None:
+    assert list(read_metrics(tmp_path)) == []
+    (tmp_path / "metrics.jsonl").write_text('{"iteration": 1, "a.b": NaN}\n{"iteration": 2, "a')
+    (record,) = read_metrics(tmp_path)
+    assert record["iteration"] == 1 and math.isnan(record["a.b"])
 
 
 FULL = """

@@ -195,9 +195,7 @@ def test_one_that_takes_nothing_is_given_up_before_it_fills_the_memory(
 
 
 @pytest.mark.usefixtures("package")
-def test_a_process_that_is_killed_is_said(
-    run_dir: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_process_that_is_killed_is_said(run_dir: Path, caplog: pytest.LogCaptureFixture) -> None:
     mirror = WandbMirror(ENABLED, run_dir)
     assert mirror.process_id is not None
     os.kill(mirror.process_id, signal.SIGKILL)
