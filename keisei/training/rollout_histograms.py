@@ -19,7 +19,7 @@ _SUMS = 4  # least, most, sum, sum of squares
 
 
 class RolloutHistograms:
-    """Counts a rollout of ``buffer``, this rank's own games: valid rows, finite numbers.
+    """Counts a rollout of ``buffer``, this rank's own games: the moves that are learned from.
 
     ``start`` enqueues the counting and a copy of the counts (under a kilobyte) behind the rollout;
     ``read`` gives them. Call ``read`` after something else has waited for the rollout: then it need
@@ -45,7 +45,7 @@ class RolloutHistograms:
             "rollout.values": buffer.values[:-1],
             "rollout.move_probabilities": buffer.log_probs.exp(),
         }
-        counted = [_count(given[name], buffer.valid, self._limits[name]) for name in _LIMITS]
+        counted = [_count(given[name], buffer.learnt, self._limits[name]) for name in _LIMITS]
         self._host.copy_(torch.stack(counted), non_blocking=self._cuda)
         if self._cuda:
             self._copied = torch.cuda.Event()  # type: ignore[no-untyped-call]
