@@ -230,6 +230,7 @@ UNREAD = {
     "plugins: {opponents: [a]}": ("evaluation.interval is None", "1000"),
     "logging: {keep_best: 1}": ("evaluation.interval is None", "1000"),
     "logging: {follow_games: 0, games_interval: 9}": ("logging.follow_games is 0", "4"),
+    "alerts: {command_timeout: 3.0}": ("alerts.command is []", "[a]"),
     "logging: {wandb_project: p}": ("logging.wandb_enabled is False", "true"),
     "training: {device: cpu}\nresources: {gpu_memory_fraction: 0.5}": (
         "training.device is 'cpu'",
