@@ -193,3 +193,33 @@ def test_batches_play_the_same_games_and_may_end_early(trained: nn.Module) -> No
 
     assert play(batch=4, enough=enough).games == 8
     assert asked == [4, 8]
+
+
+class Normalised(nn.Module):
+    """With all that eval() must and must not touch: running statistics and dropout."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(121, 8, 3, padding=1)
+        self.norm = nn.BatchNorm2d(8)
+        self.drop = nn.Dropout(0.5)
+        self.policy = nn.Conv2d(8, 27, 1)
+
+    def forward(self, planes: Tensor) -> tuple[Tensor, Tensor]:
+        x = self.drop(torch.relu(self.norm(self.stem(planes))))
+        return self.policy(x).flatten(1), torch.tanh(x.mean(dim=(1, 2, 3)))
+
+
+@pytest.mark.parametrize("in_background", [False, True])
+def test_running_statistics_stay(in_background: bool) -> None:
+    torch.manual_seed(0)
+    network = Normalised().train()
+    network(torch.rand(16, 121, 9, 9))  # statistics that are not those of the beginning
+    network.norm.eval()
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    state = torch.get_rng_state()
+    execute_full_evaluation_run(network, games=4, max_plies=14, in_background=in_background)
+    assert torch.equal(torch.get_rng_state(), state), "dropout drew nothing"
+    assert network.drop.training and not network.norm.training
+    for name, tensor in network.state_dict().items():
+        assert torch.equal(tensor, before[name]), name

@@ -1,0 +1,139 @@
+"""keisei-evaluate: who plays whom, what is written, and how it ends when it cannot."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import cshogi
+import pytest
+from safetensors.torch import save_file
+
+from keisei.core.model_file import load_model
+from keisei.evaluation import cli
+from keisei.evaluation.ladder import Ladder
+from keisei.evaluation.records import read_csa, read_kif, read_sfen
+
+CHECKPOINT = Path(__file__).parent.parent / "data/trained_policy.ckpt"
+DUMMY = Path(__file__).parent / "dummy_engine.py"
+
+
+def run(*arguments: object) -> int:
+    return cli.main([str(argument) for argument in arguments])
+
+
+def results(path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(path.read_text())
+    return found
+
+
+def test_each_plays_each(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "results.json"
+    players = ["random", "greedy", "mine=mixture:random:greedy:0.5"]
+    assert run(*players, "--games", 6, "--device", "cpu", "--json", path) == 0
+    got = results(path)
+    assert got["players"] == ["random", "greedy_capture", "mine"]
+    pairs = [(one["first"], one["second"]) for one in got["pairings"]]
+    assert pairs == [("random", "greedy_capture"), ("random", "mine"), ("greedy_capture", "mine")]
+    for one in got["pairings"]:
+        score = one["score"]
+        assert one["games"] == score["wins"] + score["draws"] + score["losses"] == 6
+        assert 0 <= score["low"] <= score["rate"] <= score["high"] <= 1
+        assert sum(one["pairs"]) == 3
+    assert set(got["ratings"]) == set(got["players"]) and got["ratings"]["random"]["elo"] == 0
+    text = capsys.readouterr().out
+    assert "95% intervals" in text and "no_legal_move" in text and "greedy_capture" in text
+    assert run(*players, "--games", 2, "--device", "cpu", "--first-only", "--json", "-") == 0
+    got = json.loads(capsys.readouterr().out)
+    assert [one["first"] for one in got["pairings"]] == ["random", "random"]
+
+
+def test_one_alone_plays_against_random(capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = [CHECKPOINT, "--games", 4, "--device", "cpu", "--openings", "none", "--json", "-"]
+    outcomes = []
+    for more in ((), (), ("--seed", 1), ("--sample",)):
+        assert run(*arguments, *more) == 0
+        (one,) = json.loads(capsys.readouterr().out)["pairings"]
+        assert one["second"] == "random" and one["black_wins"] + one["white_wins"] == 4
+        outcomes.append(one)
+    assert outcomes[0] == outcomes[1], "the same seed is the same match"
+    assert outcomes[2] != outcomes[0] != outcomes[3]
+
+
+def test_games_are_stored_for_other_programs(tmp_path: Path) -> None:
+    folder = tmp_path / "games"
+    assert run("random", "greedy", "--games", 4, "--save-games", folder, "--max-plies", 40) == 0
+    games = {
+        "sfen": list(read_sfen(folder / "games.sfen")),
+        "csa": list(read_csa(folder / "games.csa")),
+        "kif": [read_kif(path) for path in sorted((folder / "kif").glob("*.kif"))],
+    }
+    stored = [json.loads(line) for line in (folder / "games.jsonl").read_text().splitlines()]
+    assert len(stored) == 4
+    for form, found in games.items():
+        assert [list(game.moves) for game in found] == [one["moves"] for one in stored], form
+    for form in ("csa", "kif"):
+        for game, one in zip(games[form], stored, strict=True):
+            assert (game.black, game.white) == (one["black"], one["white"])
+            assert game.ending == one["ending"] and game.winner == one["winner"]
+    board = cshogi.Board()
+    for line in (folder / "games.sfen").read_text().splitlines():
+        board.set_position(line)
+        assert board.move_number > 6
+
+
+def test_a_ladder_grows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "ladder.json"
+    for second in ("greedy", "one-ply"):
+        assert run("random", second, "--games", 4, "--ladder", path, "--device", "cpu") == 0
+    assert set(Ladder(path).ratings()) == {"random", "greedy_capture", "mate_aware"}
+    assert "anchor" in capsys.readouterr().out
+    path.write_text("{}")
+    assert run("random", "greedy", "--ladder", path) == 2
+
+
+def test_a_pairing_ends_when_the_test_is_sure(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "results.json"
+    settings = ["--sprt", 0, 100, "--batch", 8, "--games", 400, "--json", path, "--device", "cpu"]
+    assert run("greedy", "random", *settings) == 0
+    (one,) = results(path)["pairings"]
+    assert one["games"] < 100 and one["sprt"]["decision"] == "H1"
+    assert "greedy_capture against random: LLR" in capsys.readouterr().out
+    assert run("random", "greedy", *settings) == 0
+    assert results(path)["pairings"][0]["sprt"]["decision"] == "H0"
+    assert run("random", "greedy", "--sprt", 10, 0) == 2
+
+
+def test_an_engine_by_its_command_line(capsys: pytest.CaptureFixture[str]) -> None:
+    engine = f"dummy=usi:{sys.executable} {DUMMY};Skill_Level=3;go=nodes 10;processes=1"
+    assert run("random", engine, "--games", 2, "--max-plies", 20, "--json", "-") == 0
+    (one,) = json.loads(capsys.readouterr().out)["pairings"]
+    assert one["second"] == "dummy" and one["games"] == 2
+
+
+def test_what_cannot_be_used_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    assert run(tmp_path / "nowhere") == 2
+    save_file(load_model(CHECKPOINT).weights, tmp_path / "odd.ckpt", metadata={"keisei": "{"})
+    assert run(tmp_path / "odd.ckpt") == 2
+    assert "odd.ckpt: expected JSON, got" in caplog.text
+    assert run("random", "greedy", "--openings", tmp_path / "missing") == 2
+    assert run("random", "random") == 2
+    assert run("random", f"usi:{sys.executable} {DUMMY} 'dies at once'", "--games", 2) == 1
+    assert "ended with status 3" in caplog.text
+    assert run("random", "greedy", "--games", 2, "--json", tmp_path / "no/such/folder.json") == 1
+    for arguments in ([], ["random", "--games", "0"], ["random", "--colour", "red"]):
+        with pytest.raises(SystemExit) as left:
+            run(*arguments)
+        assert left.value.code == 2
+
+
+def test_the_help_names_every_player(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        run("--help")
+    text = capsys.readouterr().out
+    for name in ("random", "greedy_capture", "mate_aware", "mixture:A:B:SHARE", "usi:COMMAND"):
+        assert name in text
