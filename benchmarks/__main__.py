@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import games, host, iteration, learning, report
+from benchmarks import display, games, host, iteration, learning, report
 from benchmarks.measure import Row, Settings, ceilings
 
 Bench = Callable[[Settings], Iterator[Row]]
@@ -47,6 +47,7 @@ ENTRIES = {
     "network": Entry(iteration.network),
     "iteration": Entry(iteration.iteration),
     "past-selves": Entry(iteration.past_selves),
+    "display": Entry(display.display, ()),
     "curves": Entry(curves),
 }
 

@@ -65,9 +65,9 @@ def job_for(settings: Settings, depth: int, width: int, epochs: int = 1, se_rati
 _SCRATCH = tempfile.TemporaryDirectory(prefix="keisei-benchmark-")
 
 
-def make_trainer(job: Job, device: torch.device) -> Trainer:
-    """The trainer of a job, its network fused or compiled where there is a GPU."""
-    config = AppConfig(
+def make_config(job: Job, device: torch.device, run_root: str) -> AppConfig:
+    """The settings of a job, its network fused or compiled where there is a GPU."""
+    return AppConfig(
         training=TrainingConfig(
             device=str(device),
             rollout_length=job.plies,
@@ -79,8 +79,13 @@ def make_trainer(job: Job, device: torch.device) -> Trainer:
         env=EnvConfig(num_games=job.games),
         model=ModelConfig(tower_depth=job.depth, tower_width=job.width, se_ratio=job.se_ratio),
         past_selves=PastSelvesConfig(share=job.share),
-        logging=LoggingConfig(run_root=_SCRATCH.name),
+        logging=LoggingConfig(run_root=run_root),
     )
+
+
+def make_trainer(job: Job, device: torch.device) -> Trainer:
+    """The trainer of a job."""
+    config = make_config(job, device, _SCRATCH.name)
     trainer = Trainer(config)
     if device.type == "cuda":
         trainer.agent.compile_network()

@@ -11,6 +11,7 @@ from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.segment import Segment
 
+from keisei.evaluation.ladder import LadderRow
 from keisei.training.blocks import (
     Block,
     Line,
@@ -45,17 +46,6 @@ _GAP = 2
 _LADDER = 34
 # Curves are the dearest to draw; iterations may come much faster than anybody reads them.
 _CURVES_SECONDS = 1.0
-
-
-@dataclass(frozen=True)
-class LadderRow:
-    """A player of the ladder."""
-
-    name: str
-    elo: float
-    low: float
-    high: float
-    games: int
 
 
 @dataclass(frozen=True)
@@ -120,8 +110,8 @@ class Dashboard:
         self.replay.give(rows)
 
     def ladder(self, rows: Sequence[LadderRow]) -> None:
-        """Takes the ladder as it is now."""
-        self._ladder = tuple(sorted(rows, key=lambda row: -row.elo))
+        """Takes the ladder as it is now, the strongest first."""
+        self._ladder = tuple(rows)
 
     @property
     def shows_board(self) -> bool:
@@ -314,8 +304,10 @@ class Dashboard:
         lines = [rule("ladder (Elo)", width, ascii_only=self._ascii_only)]
         sign = "+-" if self._ascii_only else "±"
         for row in self._ladder[: height - 1]:
-            about = (row.high - row.low) / 2
-            elo = f"{row.elo:+.0f} {sign}{about:.0f}" if math.isfinite(about) else f"{row.elo:+.0f}"
+            rating = row.rating
+            about = (rating.high - rating.low) / 2
+            # Who has won or lost every game has a bound on one side only.
+            elo = f"{rating.elo:+.0f}" + (f" {sign}{about:.0f}" if 0 < about < math.inf else "")
             room = width - cell_len(elo) - 1
             name = row.name if cell_len(row.name) <= room else f"{row.name[: room - 1]}~"
             lines.append(spread([segment(name)], [segment(elo, "bold")], width))

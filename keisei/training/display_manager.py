@@ -12,8 +12,9 @@ from rich.console import Console
 
 from keisei.config_schema import AppConfig
 from keisei.core.ranks import SINGLE, Ranks
+from keisei.evaluation.ladder import LadderRow
 from keisei.training.blocks import Block, Picture
-from keisei.training.dashboard import Dashboard, LadderRow
+from keisei.training.dashboard import Dashboard
 from keisei.training.display import ProgressLines
 from keisei.training.live_game import LiveRows
 from keisei.training.message_panel import MessagePanel
@@ -134,7 +135,7 @@ class DisplayManager:
         self._tell(lambda: self._dashboard.game(rows))
 
     def ladder(self, rows: Sequence[LadderRow]) -> None:
-        """Shows how strong the players of the run's ladder are."""
+        """Shows how strong the players of the run's ladder are, the strongest first."""
         copied = tuple(rows)
         self._tell(lambda: self._dashboard.ladder(copied))
 

@@ -1,12 +1,13 @@
-"""What a run itself hangs on its events: checkpoints and evaluations."""
+"""What a run itself hangs on its events: checkpoints, evaluations, the ladder that is shown."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from keisei.evaluation.evaluate import EvaluationResult
+from keisei.evaluation.ladder import LadderRow
 from keisei.evaluation.match import MatchCancelledError
 from keisei.training.callbacks import Callback, Event, Snapshot
 
@@ -103,3 +104,29 @@ class EvaluationCallback(Callback):
             return
         self._record(snapshot.step, result)
         self._announce(Event.EVALUATION, snapshot.of(Event.EVALUATION, result=result))
+
+
+class LadderCallback(Callback):
+    """Shows the run's ladder as it stands when the run starts and after each evaluation.
+
+    ``rows`` reads it; ``show`` takes what there is.
+    """
+
+    name = "ladder"
+    draws = False
+
+    def __init__(
+        self,
+        rows: Callable[[], Sequence[LadderRow]],
+        show: Callable[[Sequence[LadderRow]], None],
+    ) -> None:
+        self._rows = rows
+        self._show = show
+
+    def on_start(self, snapshot: Snapshot) -> None:
+        """Reads and shows."""
+        self._show(self._rows())
+
+    def on_evaluation(self, snapshot: Snapshot) -> None:
+        """Reads and shows."""
+        self._show(self._rows())

@@ -60,6 +60,7 @@ from keisei.training.run_state import capture_now
 from keisei.training.session_manager import SessionManager
 from keisei.training.settle import settle, unread_here
 from keisei.training.setup_manager import SetupManager
+from keisei.training.standard_callbacks import LadderCallback
 from keisei.training.step_manager import StepManager
 from keisei.training.training_loop_manager import TrainingLoopManager
 from keisei.training.watching import add_watching
@@ -312,6 +313,8 @@ class Trainer(CompatibilityMixin):
             alert_elsewhere=session.alert,
             evaluation_log=Path(self.eval_log_file_path),
         )
+        ladder = LadderCallback(self.evaluator.ladder_rows, self.display_manager.ladder)
+        self.callback_manager.add(ladder, order=90)  # once the evaluation has been added to it
         profile = getattr(self.args, "profile", None)
         if profile is not None:
             profiler = Profiler(self.device, profile, self.training_loop_manager.warm_up)

@@ -16,7 +16,8 @@ from keisei import ops
 
 CPU = torch.device("cpu")
 SMALL = Settings(CPU, small=True)
-RUN_HERE = [name for name in program.ENTRIES if name != "startup"]  # that one starts processes
+# Those others start processes.
+RUN_HERE = [name for name in program.ENTRIES if name not in ("startup", "display")]
 
 
 @pytest.fixture(autouse=True)

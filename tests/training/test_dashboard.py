@@ -15,17 +15,20 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from keisei import Position
+from keisei.evaluation.ladder import LadderRow
+from keisei.evaluation.ratings import Rating
 from keisei.training import dashboard as dashboard_module
 from keisei.training.blocks import plain
-from keisei.training.dashboard import Dashboard, LadderRow
+from keisei.training.dashboard import Dashboard
 from keisei.training.live_game import LiveGame
 from keisei.training.message_panel import MessagePanel
 
 MESSAGES = ["a short one", "対局の棋譜を保存しました " * 9, "a long one that " * 12]
 LADDER = [
-    LadderRow("step-000000040000", 312.4, 280.0, 345.0, 400),
-    LadderRow("random", 0.0, 0.0, 0.0, 800),
-    LadderRow("one-ply", 540.0, 500.0, 580.0, 400),
+    LadderRow(1, "one-ply", Rating(540.0, 500.0, 580.0, 400, 0.9)),
+    LadderRow(2, "step 40000", Rating(312.4, 280.0, 345.0, 400, 0.6)),
+    LadderRow(3, "greedy", Rating(20.0, -10.0, float("inf"), 400, 1.0)),
+    LadderRow(4, "random", Rating(0.0, 0.0, 0.0, 800, 0.1)),
 ]
 
 
@@ -109,11 +112,13 @@ def test_everything_is_there_from_80x24_on(width: int, height: int) -> None:
         assert "┌────┬" in text
 
 
-def test_the_ladder_is_sorted_and_stands_beside_the_messages() -> None:
+def test_the_ladder_stands_beside_the_messages() -> None:
     text = "\n".join(screen(filled(), 100, 30))
-    order = [text.index(name) for name in ("one-ply", "step-000000040000", "random")]
+    order = [text.index(row.name) for row in LADDER]
     assert order == sorted(order)
-    assert "+540 ±40" in text and "+312 ±32" in text and "ladder (Elo)" in text
+    for row in ("+540 ±40", "+312 ±32", "greedy                         +20", "random  "):
+        assert row in text
+    assert "ladder (Elo)" in text and "inf" not in text
     assert "ladder" not in "\n".join(screen(filled(ladder=False), 100, 30))
 
 

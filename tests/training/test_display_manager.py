@@ -17,8 +17,9 @@ from tiny_run import figures as figures_of
 
 from keisei import Position
 from keisei.config_schema import AppConfig, DisplayConfig, resolve
+from keisei.evaluation.ladder import LadderRow
+from keisei.evaluation.ratings import Rating
 from keisei.training import Trainer
-from keisei.training.dashboard import LadderRow
 from keisei.training.display_manager import DisplayManager
 from keisei.training.live_game import LiveGame
 from keisei.training.terminal_screen import ENTER, LEAVE
@@ -69,7 +70,7 @@ def test_on_a_terminal_a_thread_draws_figures_messages_and_ladder(tmp_path: Path
     shown.phase("collecting")
     log.info("a message")
     shown.update(1_000, 2.0, 60.0, FIGURES)
-    shown.ladder([LadderRow("random", 0.0, 0.0, 0.0, 10)])
+    shown.ladder([LadderRow(1, "random", Rating(0.0, 0.0, 0.0, 10, 0.5))])
     view = LiveGame(Position().sfen(), "7g7f", 0.25, 31, 4)
     shown.game(SimpleNamespace(views=(view,)))  # type: ignore[arg-type]
     assert screen.is_there.wait(60), "the board was not drawn"

@@ -9,6 +9,7 @@ import pytest
 
 from keisei.config_schema import AppConfig
 from keisei.evaluation.evaluate import EvaluationResult, OpponentResult
+from keisei.evaluation.ladder import Ladder
 from keisei.evaluation.match import MatchCancelledError, MatchResult
 from keisei.evaluation.scores import Pairs, Score
 from keisei.training.callback_manager import CallbackManager
@@ -16,6 +17,7 @@ from keisei.training.callbacks import Callback, Event, Schedule, Snapshot
 from keisei.training.standard_callbacks import (
     CheckpointCallback,
     EvaluationCallback,
+    LadderCallback,
     PublishedCallback,
 )
 
@@ -99,3 +101,16 @@ def test_a_cancelled_evaluation_has_no_result(to: CallbackManager) -> None:
     for step in range(5):
         tell(to, Event.UPDATE_END, step)
     assert log == [] and to.disabled == ()
+
+
+def test_the_ladder_is_shown_at_the_start_and_after_each_evaluation(
+    to: CallbackManager, tmp_path: Path
+) -> None:
+    ladder = Ladder(tmp_path / "ladder.json")
+    shown: list[list[str]] = []
+    to.add(LadderCallback(ladder.rows, lambda rows: shown.append([row.name for row in rows])))
+    tell(to, Event.START, 0)
+    ladder.add("step 10", "random", Score(8, 1, 1), step=10)
+    tell(to, Event.EVALUATION, 10)
+    tell(to, Event.UPDATE_END, 11)
+    assert shown == [[], ["step 10", "random"]]
