@@ -81,6 +81,31 @@ def test_three_players_are_at_the_maximum(results):
     assert top >= penalised(results, {"random": 0, "a": middle[0], "b": middle[1]}) - 1e-9
 
 
+def test_the_interval_is_that_of_the_likelihood_ratio_where_games_are_many():
+    """Another test of the same hypothesis, by brute force, with b fitted anew at every a."""
+    results = {
+        ("a", "random"): Score(620, 0, 380),
+        ("b", "random"): Score(900, 0, 300),
+        ("a", "b"): Score(330, 0, 470),
+    }
+
+    def log_likelihood(a, b):
+        levels = {"random": 0.0, "a": a, "b": b}
+        total = 0.0
+        for (one, other), score in results.items():
+            difference = levels[one] - levels[other]
+            total -= score.wins * np.log1p(np.exp(-difference))
+            total -= score.losses * np.log1p(np.exp(difference))
+        return total
+
+    a, b = np.linspace(0, 1.2, 2401), np.linspace(0.4, 2.0, 3201)
+    profile = np.array([log_likelihood(level, b).max() for level in a])
+    inside = a[2 * (profile.max() - profile) <= 1.959963984540054**2] * ELO
+    rating = ratings_of(results)["a"]
+    assert (rating.low, rating.high) == pytest.approx((inside[0], inside[-1]), abs=0.3)
+    assert rating.elo == pytest.approx(a[profile.argmax()] * ELO, abs=0.3)
+
+
 def test_a_chain_adds_up_and_so_does_its_uncertainty():
     step = Score(60, 0, 40)
     ratings = ratings_of({("a", "random"): step, ("b", "a"): step})
