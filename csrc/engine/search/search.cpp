@@ -9,6 +9,7 @@
 
 #include "engine/search/crew.h"
 #include "engine/search/lines.h"
+#include "engine/search/mate.h"
 #include "engine/search/playouts.h"
 
 namespace keisei::engine {
@@ -21,12 +22,18 @@ constexpr int64_t kVisitsPerPlace = 8;
 // The same for Gumbel search, whose budget is small.
 constexpr int64_t kBudgetPerPlace = 16;
 
+// What the mate search beside the tree may look at: so many positions, and so many more for each
+// playout.
+constexpr int64_t kFirstMateNodes = 1000;
+constexpr int64_t kMateNodesPerPlayout = 8;
+constexpr int64_t kMatePortion = 500;
+
 // Whether a tree that was grown with one serves the other.
 bool same_tree(const SearchSettings& a, const SearchSettings& b) {
     return a.hash_mib == b.hash_mib && a.policy_temperature == b.policy_temperature &&
            a.draw_value_black == b.draw_value_black && a.draw_value_white == b.draw_value_white &&
            a.max_moves_to_draw == b.max_moves_to_draw && a.declaration == b.declaration &&
-           a.generate_all == b.generate_all;
+           a.generate_all == b.generate_all && a.mate_mib == b.mate_mib;
 }
 
 bool goes_on(const std::vector<game::Reached>& before, const std::vector<game::Reached>& now) {
@@ -63,6 +70,11 @@ class Search::Implementation {
         finish();
         state_.tree.reset(
             static_cast<std::size_t>(std::max<int64_t>(state_.settings.hash_mib, 1) * kMiB));
+        mate_line_.clear();
+        mate_.reset();
+        if (state_.settings.mate_mib > 0) {
+            mate_ = std::make_unique<MateSearch>(state_.settings.mate_mib);
+        }
         game_ = game::Game();
         adopt(game_);
     }
@@ -75,10 +87,17 @@ class Search::Implementation {
             game_.ply() - game_.plies_played() == game.ply() - game.plies_played() &&
             rules.draw_for_black == state_.rules.draw_for_black) {
             for (auto i = game_.history().size(); i < game.history().size(); ++i) {
-                state_.tree.advance(game.history()[i].label);
+                const int label = game.history()[i].label;
+                state_.tree.advance(label);
+                // What is left of a mate that both sides follow is a mate.
+                if (mate_line_.empty()) continue;
+                const bool follows = mate_line_[0] == label;
+                mate_line_.erase(mate_line_.begin());
+                if (!follows) mate_line_.clear();
             }
         } else {
             state_.tree.plant();
+            mate_line_.clear();
         }
         adopt(game);
     }
@@ -136,6 +155,12 @@ class Search::Implementation {
             root = state_.tree.root();
         }
         if (root->state == NodeState::fresh) remember(*root, state_.history);
+        if (mate_) mate_->set_position(game_);
+        mate_known_ = {};
+        if (mate_line_.size() % 2 == 1) {
+            mate_known_ = {.answer = MateAnswer::mate, .labels = mate_line_, .nodes = 0};
+        }
+        mate_line_.clear();
     }
 
     void begin(const SearchLimits& limits, Stop& stop) {
@@ -152,7 +177,8 @@ class Search::Implementation {
                 playouts_.emplace_back(state_, *evaluators_[i % evaluators_.size()]);
             }
         }
-        crew_.resize(threads);
+        // With one thread the mate search takes turns with it, so that nothing depends on timing.
+        crew_.resize(threads == 1 ? 1 : threads + 1);
         if (threads == 1) state_.tree.settle();
 
         limits_ = limits;
@@ -190,16 +216,24 @@ class Search::Implementation {
             root = state_.tree.root();
             remember(*root, state_.history);
         }
-        if (root->state == NodeState::expanded) prepare_root(state_);
+        if (root->state == NodeState::expanded) {
+            prepare_root(state_);
+            show_mate();
+        }
     }
 
     // What each thread does.
     void work(std::size_t number) {
         try {
+            if (number == playouts_.size()) {
+                look_for_mate();
+                return;
+            }
             while (!state_.end) {
                 const uint32_t seen = state_.rounds;
                 const bool any = playouts_[number].round(static_cast<int>(places()));
                 if (state_.full) make_room();
+                if (any && playouts_.size() == 1) advance_mate(INT64_MAX);
                 if (any) tell_round();
                 if (finished() || stuck_) state_.end = true;
                 if (any || state_.end) continue;
@@ -212,6 +246,48 @@ class Search::Implementation {
             state_.end = true;
         }
         tell_round();
+    }
+
+    // The mate search, on a thread of its own.
+    void look_for_mate() {
+        while (!state_.end && mate_ && mate_known_.answer == MateAnswer::unknown) {
+            const uint32_t seen = state_.rounds;
+            // Nothing is to be told before the root is known; and what the playouts do not do the
+            // mate search does not take from them either.
+            if (root_known() && advance_mate(kMatePortion)) {
+                if (finished()) state_.end = true;
+            } else if (!state_.end) {
+                state_.rounds.wait(seen);
+            }
+        }
+    }
+
+    // Returns whether there was anything to do.
+    bool advance_mate(int64_t portion) {
+        if (!mate_ || mate_known_.answer != MateAnswer::unknown) return false;
+        const int64_t allowed = kFirstMateNodes + kMateNodesPerPlayout * state_.nodes;
+        const int64_t nodes = std::min(portion, allowed - mate_known_.nodes);
+        if (nodes <= 0) return false;
+        mate_known_ = mate_->advance(nodes, [this] { return state_.end.load(); });
+        show_mate();
+        return true;
+    }
+
+    // Tells the tree of a mate that was found. The root has all its edges.
+    void show_mate() {
+        if (mate_known_.answer != MateAnswer::mate) return;
+        const Inside inside(state_.gate);
+        Node& root = *state_.tree.root();
+        const std::lock_guard lock(root.lock);
+        const auto at = std::ranges::find(root.moves(), mate_known_.labels[0], &Candidate::label) -
+                        root.moves().begin();
+        if (at == root.candidate_count) return;  // a move that the rules leave out
+        Edge& edge = root.edges[at];
+        const auto plies = static_cast<uint16_t>(mate_known_.labels.size());
+        if (edge.fate.proof == Proof::win && edge.fate.plies < plies) return;
+        edge.fate = {Proof::win, plies};
+        root.fate = settled(root);
+        mate_line_ = mate_known_.labels;
     }
 
     void tell_round() {
@@ -291,11 +367,18 @@ class Search::Implementation {
         out.nodes = state_.nodes;
         out.evaluations = state_.evaluations;
         out.lines = best_lines(state_, static_cast<std::size_t>(std::max(limits_.multipv, 2)));
+        Node& root = *state_.tree.root();
+        const std::lock_guard lock(root.lock);
+        for (SearchLine& line : out.lines) {
+            // The mate search's line stands in no tree.
+            if (!mate_line_.empty() && line.mate == static_cast<int>(mate_line_.size()) &&
+                line.labels[0] == mate_line_[0]) {
+                line.labels = mate_line_;
+            }
+        }
         out.depth = out.lines.empty() ? 0 : static_cast<int>(out.lines[0].labels.size());
         out.seldepth = std::max(state_.deepest.load(), out.depth);
         out.hashfull = state_.tree.permille_used();
-        Node& root = *state_.tree.root();
-        const std::lock_guard lock(root.lock);
         out.proved = root.state == NodeState::expanded && state_.root_moves.fate(root);
         return out;
     }
@@ -310,6 +393,10 @@ class Search::Implementation {
     int64_t visits_before_ = 0;  // of the root
     uint32_t start_rounds_ = 0;
     std::atomic<bool> stuck_{false};  // the memory is full of what cannot be given up
+
+    std::unique_ptr<MateSearch> mate_;
+    MateResult mate_known_;       // of the root; one thread's, while they work
+    std::vector<int> mate_line_;  // under the root's lock; empty: none
 
     std::mutex error_mutex_;
     std::exception_ptr error_;  // of the first thread that failed
