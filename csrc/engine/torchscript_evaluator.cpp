@@ -1,12 +1,16 @@
 #include "engine/torchscript_evaluator.h"
 
+#include <c10/core/StreamGuard.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
 #include <caffe2/serialize/inline_container.h>
 #include <torch/csrc/jit/runtime/graph_executor.h>
 #include <torch/cuda.h>
 #include <torch/script.h>
 
+#include <algorithm>
 #include <cmath>
 #include <mutex>
+#include <optional>
 #include <stdexcept>
 #include <string_view>
 #include <vector>
@@ -19,7 +23,6 @@ namespace {
 
 using shogi::kFeaturePlanes;
 using shogi::kLabels;
-using shogi::kSquares;
 
 // libtorch appends a backtrace to what it throws.
 std::string first_line(const std::exception& e) {
@@ -41,8 +44,8 @@ class WarningsToOutput final : public c10::WarningHandler {
 
 torch::Device device_of(const std::string& text) {
     const bool has_cuda = torch::cuda::is_available();
-    if (text == "auto") return has_cuda ? torch::kCUDA : torch::kCPU;
-    const torch::Device device(text);
+    if (text == "auto") return has_cuda ? torch::Device(torch::kCUDA, 0) : torch::kCPU;
+    const torch::Device device(text == "cuda" ? "cuda:0" : text);
     if (device.is_cuda() && !has_cuda) {
         throw std::runtime_error("Device: expected a CUDA device for '" + text +
                                  "', got none (no GPU, no driver, or a CPU build of torch)");
@@ -56,21 +59,19 @@ torch::ScalarType dtype_of(const std::string& precision) {
     return torch::kFloat;
 }
 
-// float32 [N, planes, 9, 9] of zeros and ones, on the CPU.
-torch::Tensor planes_of(std::span<const shogi::Position> positions) {
-    const auto count = static_cast<int64_t>(positions.size());
-    torch::Tensor planes = torch::empty({count, kFeaturePlanes, shogi::kFiles, shogi::kRanks});
-    float* out = planes.data_ptr<float>();
-    for (const auto& position : positions) {
-        shogi::Bitboard features[kFeaturePlanes];
-        shogi::feature_planes(position, features);
-        for (const auto& plane : features) {
-            for (int square = 0; square < kSquares; ++square) {
-                *out++ = plane.test(square) ? 1.0f : 0.0f;
-            }
-        }
-    }
-    return planes;
+// Bits of a word to squares: 27 masks.
+torch::Tensor square_masks(torch::Device device) {
+    std::vector<int32_t> masks;
+    for (int bit = 0; bit < shogi::kWordBits; ++bit) masks.push_back(int32_t{1} << bit);
+    return torch::tensor(masks, torch::kInt32).to(device);
+}
+
+// Shapes of batches are few, so that libraries that choose their kernels by shape choose once.
+int64_t padded(int64_t count) {
+    constexpr int64_t kStep = 64;
+    int64_t out = 1;
+    while (out < count && out < kStep) out *= 2;
+    return out >= count ? out : (count + kStep - 1) / kStep * kStep;
 }
 
 std::string read_manifest(const std::string& path) {
@@ -95,55 +96,193 @@ class TorchScriptEvaluator final : public Evaluator {
         module_ = torch::jit::load(path, device_);
         module_.eval();
         module_.to(device_, dtype_);
+        // Convolutions on a GPU are fastest with the channels of a square side by side.
+        if (device_.is_cuda()) {
+            const torch::NoGradGuard no_grad;
+            for (torch::Tensor parameter : module_.parameters()) {
+                if (parameter.dim() == 4) {
+                    parameter.set_data(parameter.contiguous(torch::MemoryFormat::ChannelsLast));
+                }
+            }
+        }
         module_ = torch::jit::freeze(module_);
+        masks_ = square_masks(device_);
+        // Batches run on streams of their own, which do not wait for what came before.
+        if (device_.is_cuda()) torch::cuda::synchronize(device_.index());
         const shogi::Position start = shogi::startpos();
         std::vector<float> logits(kLabels);
         std::vector<float> values(1);
-        forward({&start, 1}, logits, values);
+        evaluate({&start, 1}, logits, values);
         description_ = device_.str() + " in " + precision;
         output.info_string("model " + path + " on " + description_);
     }
 
-    int best_batch() const override { return device_.is_cuda() ? 128 : 8; }
+    int best_batch() const override { return device_.is_cuda() ? kBatchOnGpu : kBatchOnCpu; }
     std::string describe() const override { return description_; }
 
     void evaluate(std::span<const shogi::Position> positions, std::span<float> logits,
                   std::span<float> values) override {
+        const auto all = [&](const torch::Tensor& rows, Lane&) { return rows; };
+        evaluate_by(positions, logits, values, all);
+    }
+
+    // Only the wanted logits come back from the device.
+    void evaluate_labels(const EvaluationBatch& batch) override {
+        const auto wanted = [&](const torch::Tensor& rows, Lane& lane) {
+            const auto count = static_cast<int64_t>(batch.labels.size());
+            grow(lane.indices, {count}, torch::kInt32);
+            auto* index = lane.indices.data_ptr<int32_t>();
+            std::size_t at = 0;
+            for (std::size_t i = 0; i < batch.positions.size(); ++i) {
+                for (; at < batch.ends[i]; ++at) {
+                    *index++ = static_cast<int32_t>(i) * shogi::kLabels + batch.labels[at];
+                }
+            }
+            const torch::Tensor indices =
+                lane.indices.narrow(0, 0, count).to(device_, /*non_blocking=*/true);
+            return rows.flatten().index_select(0, indices);
+        };
+        evaluate_by(batch.positions, batch.logits, batch.values, wanted);
+    }
+
+ private:
+    // What one call needs to itself: memory that the device reads and writes by itself, and on a
+    // GPU a stream, so that one batch is copied while another is computed.
+    struct Lane {
+        torch::Tensor words;    // int32 [N, planes, 3], on the host as all of them
+        torch::Tensor indices;  // int32 [labels]
+        torch::Tensor logits;   // float32, flat
+        torch::Tensor values;   // float32 [N]
+        std::optional<c10::Stream> stream;
+    };
+
+    // Takes a lane that is free; gives it back.
+    class Borrowed {
+     public:
+        explicit Borrowed(TorchScriptEvaluator& owner) : owner_(owner) {
+            const std::lock_guard lock(owner_.lanes_mutex_);
+            if (owner_.lanes_.empty()) {
+                lane_ = std::make_unique<Lane>();
+                if (owner_.device_.is_cuda()) {
+                    const c10::impl::VirtualGuardImpl cuda(owner_.device_.type());
+                    lane_->stream = cuda.getStreamFromGlobalPool(owner_.device_, false);
+                }
+                return;
+            }
+            lane_ = std::move(owner_.lanes_.back());
+            owner_.lanes_.pop_back();
+        }
+        ~Borrowed() {
+            const std::lock_guard lock(owner_.lanes_mutex_);
+            owner_.lanes_.push_back(std::move(lane_));
+        }
+        Borrowed(const Borrowed&) = delete;
+        Borrowed& operator=(const Borrowed&) = delete;
+        Lane& operator*() { return *lane_; }
+
+     private:
+        TorchScriptEvaluator& owner_;
+        std::unique_ptr<Lane> lane_;
+    };
+
+    static constexpr int kBatchOnGpu = 256;
+    static constexpr int kBatchOnCpu = 8;
+
+    // On a GPU in pages that stay in memory: only those are copied in the background.
+    void grow(torch::Tensor& tensor, std::vector<int64_t> shape, torch::ScalarType dtype) const {
+        if (tensor.defined() && tensor.size(0) >= shape[0]) return;
+        constexpr int64_t kRoom = 2;  // growing by pieces would move it again and again
+        shape[0] *= tensor.defined() ? kRoom : 1;
+        tensor = torch::empty(shape,
+                              torch::TensorOptions().dtype(dtype).pinned_memory(device_.is_cuda()));
+    }
+
+    // `select` takes what is wanted of the logits [N, labels] on the device.
+    template <typename Select>
+    void evaluate_by(std::span<const shogi::Position> positions, std::span<float> logits,
+                     std::span<float> values, const Select& select) {
+        if (positions.empty()) return;
         const c10::WarningUtils::WarningHandlerGuard guard(&warnings_);
-        const std::lock_guard lock(mutex_);
         try {
-            forward(positions, logits, values);
+            const c10::InferenceMode inference;
+            Borrowed lane(*this);
+            if (device_.is_cuda()) {
+                const c10::StreamGuard stream(*(*lane).stream);
+                forward(positions, logits, values, *lane, select);
+            } else {
+                // Two batches at once would fight for the cores that one of them fills.
+                const std::lock_guard lock(mutex_);
+                forward(positions, logits, values, *lane, select);
+            }
         } catch (const std::exception& e) {
             throw std::runtime_error("evaluation: " + first_line(e));
         }
     }
 
- private:
+    template <typename Select>
     void forward(std::span<const shogi::Position> positions, std::span<float> logits,
-                 std::span<float> values) {
-        if (positions.empty()) return;
-        const c10::InferenceMode inference;
+                 std::span<float> values, Lane& lane, const Select& select) {
+        const auto count = static_cast<int64_t>(positions.size());
         // The optimising executor takes seconds to specialise and is no faster afterwards.
         const torch::jit::GraphOptimizerEnabledGuard plain(false);
-        const auto count = static_cast<int64_t>(positions.size());
-        const torch::IValue result = module_.forward({planes_of(positions).to(device_, dtype_)});
+        const torch::IValue result = module_.forward({planes_of(positions, lane)});
         if (!result.isTuple() || result.toTupleRef().elements().size() != 2) {
             throw std::runtime_error("forward: expected a pair (logits, value)");
         }
         const auto& pair = result.toTupleRef().elements();
-        store(pair[0], "logits", {count, kLabels}, logits);
-        store(pair[1], "value", {count}, values);
+        const int64_t rows = padded_count(count);
+        const torch::Tensor all = checked(pair[0], "logits", {rows, kLabels}).narrow(0, 0, count);
+        const torch::Tensor value = checked(pair[1], "value", {rows}).narrow(0, 0, count);
+        fetch(select(all, lane).flatten(), lane.logits);
+        fetch(value, lane.values);
+        if (lane.stream) lane.stream->synchronize();
+        store(lane.logits, "logits", logits);
+        store(lane.values, "value", values);
     }
 
-    static void store(const torch::IValue& from, const std::string& name,
-                      std::vector<int64_t> shape, std::span<float> to) {
-        if (!from.isTensor() || from.toTensor().sizes() != torch::IntArrayRef(shape)) {
-            throw std::runtime_error(
-                "forward " + name + ": expected a tensor " + c10::str(torch::IntArrayRef(shape)) +
-                ", got " + (from.isTensor() ? c10::str(from.toTensor().sizes()) : from.tagKind()));
+    int64_t padded_count(int64_t count) const { return device_.is_cuda() ? padded(count) : count; }
+
+    // [N, planes, 9, 9] of zeros and ones on the device, from the words of their bitboards: a
+    // twenty-seventh of what the planes themselves would have to be copied.
+    torch::Tensor planes_of(std::span<const shogi::Position> positions, Lane& lane) const {
+        constexpr int64_t kWords = 3;
+        const auto count = static_cast<int64_t>(positions.size());
+        const int64_t rows = padded_count(count);
+        grow(lane.words, {rows, kFeaturePlanes, kWords}, torch::kInt32);
+        auto* out = reinterpret_cast<uint32_t*>(lane.words.data_ptr<int32_t>());
+        for (const auto& position : positions) {
+            shogi::Bitboard features[kFeaturePlanes];
+            shogi::feature_planes(position, features);
+            for (const auto& plane : features) {
+                plane.store(out);
+                out += kWords;
+            }
         }
-        const torch::Tensor numbers = from.toTensor().to(torch::kCPU, torch::kFloat).contiguous();
-        const float* begin = numbers.data_ptr<float>();
+        std::fill_n(out, (rows - count) * kFeaturePlanes * kWords, 0u);
+        const torch::Tensor words =
+            lane.words.narrow(0, 0, rows).to(device_, /*non_blocking=*/true);
+        const torch::Tensor planes = words.unsqueeze(-1).bitwise_and(masks_).ne(0).to(dtype_).view(
+            {rows, kFeaturePlanes, shogi::kFiles, shogi::kRanks});
+        return device_.is_cuda() ? planes.contiguous(torch::MemoryFormat::ChannelsLast) : planes;
+    }
+
+    static torch::Tensor checked(const torch::IValue& from, const std::string& name,
+                                 const std::vector<int64_t>& shape) {
+        if (from.isTensor() && from.toTensor().sizes() == torch::IntArrayRef(shape)) {
+            return from.toTensor();
+        }
+        throw std::runtime_error(
+            "forward " + name + ": expected a tensor " + c10::str(torch::IntArrayRef(shape)) +
+            ", got " + (from.isTensor() ? c10::str(from.toTensor().sizes()) : from.tagKind()));
+    }
+
+    void fetch(const torch::Tensor& from, torch::Tensor& to) const {
+        grow(to, {from.size(0)}, torch::kFloat);
+        to.narrow(0, 0, from.size(0)).copy_(from, /*non_blocking=*/true);
+    }
+
+    static void store(const torch::Tensor& from, const std::string& name, std::span<float> to) {
+        const float* begin = from.data_ptr<float>();
         for (std::size_t i = 0; i < to.size(); ++i) {
             if (!std::isfinite(begin[i])) {
                 throw std::runtime_error("forward " + name + ": expected finite numbers, got " +
@@ -153,8 +292,11 @@ class TorchScriptEvaluator final : public Evaluator {
         }
     }
 
-    std::mutex mutex_;
+    std::mutex mutex_;  // of the CPU
     WarningsToOutput warnings_;
+    std::mutex lanes_mutex_;
+    std::vector<std::unique_ptr<Lane>> lanes_;  // that are free
+    torch::Tensor masks_;
     torch::Device device_ = torch::kCPU;
     torch::ScalarType dtype_ = torch::kFloat;
     torch::jit::Module module_;

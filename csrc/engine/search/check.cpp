@@ -6,9 +6,11 @@
 //   go [nodes N] [depth D] [multipv M] [stop_at NODES] [report MS] [only MOVE ...]
 //   mate [nodes N] [mib M]      the mate search
 //   held                        a search whose evaluator does not come back is stopped
+//   bench [nodes N] [seconds S] [json]
 //   clear
 #include <algorithm>
 #include <condition_variable>
+#include <functional>
 #include <iostream>
 #include <map>
 #include <mutex>
@@ -17,6 +19,7 @@
 #include <string>
 #include <thread>
 
+#include "engine/search/bench.h"
 #include "engine/search/mate.h"
 #include "engine/search/mock_evaluator.h"
 #include "engine/search/search.h"
@@ -87,6 +90,8 @@ class Check {
             mate(words);
         } else if (command == "held") {
             held();
+        } else if (command == "bench") {
+            run_bench(words);
         } else if (command == "clear") {
             search_.clear();
         } else {
@@ -201,6 +206,18 @@ class Check {
                              : result.answer == MateAnswer::no_mate ? "nomate"
                                                                     : "unknown";
         std::cout << answer << " nodes " << result.nodes << " pv" << line_of(result.labels) << "\n";
+    }
+
+    void run_bench(std::istringstream& words) {
+        BenchOptions options{.seconds = 0};
+        std::string word;
+        while (words >> word) {
+            if (word == "nodes") words >> options.nodes;
+            if (word == "seconds") words >> options.seconds;
+            options.json = options.json || word == "json";
+        }
+        Evaluator* const one = &mock_;
+        bench(std::cout, {&one, 1}, settings_, options);
     }
 
     void held() {

@@ -160,7 +160,6 @@ class Search::Implementation {
         if (mate_line_.size() % 2 == 1) {
             mate_known_ = {.answer = MateAnswer::mate, .labels = mate_line_, .nodes = 0};
         }
-        mate_line_.clear();
     }
 
     void begin(const SearchLimits& limits, Stop& stop) {
