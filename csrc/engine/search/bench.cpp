@@ -218,8 +218,10 @@ void bench(std::ostream& out, std::span<Evaluator* const> evaluators,
             row.search = search_speed(evaluators, measured, options.seconds);
         }
     }
-    (options.json ? write_json : write_text)(out, signature, nodes, rows, best,
+    std::ostringstream text;
+    (options.json ? write_json : write_text)(text, signature, nodes, rows, best,
                                              evaluators[0]->describe());
+    out << text.str() << std::flush;
 }
 
 }  // namespace keisei::engine

@@ -92,7 +92,9 @@ class MateSearch::Solver {
     const MateResult& advance(int64_t nodes, const std::function<bool()>& stop) {
         stop_ = &stop;
         node_limit_ = result_.nodes + nodes;
-        while (result_.answer == MateAnswer::unknown && !out()) {
+        // One look there always is: it sees a mate by the next move.
+        for (bool first = true; result_.answer == MateAnswer::unknown && (first || !out());
+             first = false) {
             const Known known = search(root_, root_key_, 0, kProofInfinity, kProofInfinity);
             if (known.numbers.mine == 0) {
                 std::vector<int> line;

@@ -5,7 +5,10 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
-#include <vector>
+#include <cstdlib>
+#include <memory>
+#include <new>
+#include <type_traits>
 
 namespace keisei::engine {
 
@@ -30,8 +33,12 @@ struct MateEntry {
 // Buckets of four; a full one loses the entry with the least work.
 class MateTable {
  public:
+    // Throws std::bad_alloc.
     explicit MateTable(std::size_t bytes)
-        : buckets_(std::bit_floor(std::max<std::size_t>(bytes / sizeof(Bucket), 1))) {}
+        : count_(std::bit_floor(std::max<std::size_t>(bytes / sizeof(Bucket), 1))),
+          buckets_(static_cast<Bucket*>(std::calloc(count_, sizeof(Bucket)))) {
+        if (!buckets_) throw std::bad_alloc();
+    }
 
     MateEntry* find(uint64_t key) {
         for (auto& entry : bucket(key).entry) {
@@ -49,12 +56,19 @@ class MateTable {
     }
 
  private:
+    // Zeros are an empty one, and such memory is made where it is touched first: most searches are
+    // over before they have seen it all.
     struct Bucket {
         MateEntry entry[4];
     };
-    Bucket& bucket(uint64_t key) { return buckets_[key & (buckets_.size() - 1)]; }
+    static_assert(std::is_trivially_copyable_v<Bucket>);
+    struct Free {
+        void operator()(Bucket* buckets) const { std::free(buckets); }
+    };
+    Bucket& bucket(uint64_t key) { return buckets_.get()[key & (count_ - 1)]; }
 
-    std::vector<Bucket> buckets_;
+    std::size_t count_;
+    std::unique_ptr<Bucket, Free> buckets_;
 };
 
 }  // namespace keisei::engine
