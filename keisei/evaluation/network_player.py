@@ -47,11 +47,15 @@ class NetworkPlayer(Player):
         rows = turn.asked.nonzero().squeeze(1)
         logits = torch.zeros(games, ops.LABELS, device=match.device)
         values = torch.full((games,), torch.nan, device=match.device)
-        if len(rows):
+        count = len(rows)
+        if count:
+            if match.device.type == "cuda":  # few sizes: cuDNN makes a plan for each
+                size = 1 << (count - 1).bit_length()
+                rows = torch.cat([rows, rows[:1].expand(size - count)])
             planes = ops.planes(turn.positions[rows], channels_last=True)
             some_logits, some_values = self.network(planes)
-            logits[rows] = some_logits.float()
-            values[rows] = some_values.float().clamp(-1, 1)
+            logits[rows[:count]] = some_logits[:count].float()
+            values[rows[:count]] = some_values[:count].float().clamp(-1, 1)
         labels, _, _ = ops.masked_sample(
             logits, turn.mask, turn.clock, match.seed, match.first_game, self._greedy
         )

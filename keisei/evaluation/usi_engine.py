@@ -123,6 +123,7 @@ class UsiEngine:
         self._ready_seconds = ready_seconds
         self._process: subprocess.Popen[bytes] | None = None
         self._said = _Said()
+        self._searching = False
         self._threads: list[threading.Thread] = []
 
     def __enter__(self) -> Self:
@@ -227,14 +228,18 @@ class UsiEngine:
         self._drop_old_lines()
         begun = time.monotonic()
         self.send(f"go {limits}".rstrip())
+        self._searching = True
         info = SearchInfo()
-        while True:
-            line = self._line(begun + seconds, "bestmove")
-            words = line.split()
-            if words[:1] == ["info"]:
-                info = _updated(info, words)
-            elif words[:1] == ["bestmove"]:
-                break
+        try:
+            while True:
+                line = self._line(begun + seconds, "bestmove")
+                words = line.split()
+                if words[:1] == ["info"]:
+                    info = _updated(info, words)
+                elif words[:1] == ["bestmove"]:
+                    break
+        finally:
+            self._searching = False
         taken = time.monotonic() - begun
         if len(words) < 2:
             raise BadAnswer(f"engine {self.name}: expected a move after bestmove, got {line!r}")
@@ -242,8 +247,9 @@ class UsiEngine:
         return BestMove(words[1], ponder, info, taken)
 
     def stop(self) -> None:
-        """Ends a search; ``go`` then has its answer."""
-        self.send("stop")
+        """Ends a search, if there is one; ``go`` then has its answer."""
+        if self._searching:
+            self.send("stop")
 
     def game_over(self, result: str) -> None:
         """Says how the game ended for the engine: ``win``, ``lose`` or ``draw``."""

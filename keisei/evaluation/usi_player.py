@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import logging
 import math
 import os
 import shlex
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -18,6 +20,7 @@ from keisei.evaluation.players import Choice, MatchStart, Player, Turn
 from keisei.evaluation.usi_engine import (
     BadAnswer,
     EngineCrashed,
+    EngineError,
     EngineStalled,
     SearchInfo,
     UsiEngine,
@@ -107,6 +110,7 @@ class UsiPlayer(Player):
                 UsiEngine(self._settings.command, options=self._settings.options, name=self._name)
             )
         self._lanes = wanted
+        self._over = threading.Event()
         self._pool = concurrent.futures.ThreadPoolExecutor(wanted)
         list(self._pool.map(_prepare, self._engines[:wanted]))
 
@@ -133,8 +137,12 @@ class UsiPlayer(Player):
                 game.push_label(label)
 
     def finish(self) -> None:
-        """See ``Player``. The processes stay for the next match."""
-        self._pool.shutdown(wait=True)
+        """See ``Player``. Searches are cut short; the processes stay for the next match."""
+        self._over.set()
+        for engine in self._engines:
+            with contextlib.suppress(EngineError):
+                engine.stop()
+        self._pool.shutdown(wait=True, cancel_futures=True)
 
     def close(self) -> None:
         """Ends the processes."""
@@ -146,6 +154,8 @@ class UsiPlayer(Player):
         """A label and a value for each game, or how it is lost."""
         answers: dict[int, tuple[int, float] | str] = {}
         for game in games:
+            if self._over.is_set():
+                break
             try:
                 answers[game] = self._move(engine, game)
                 continue
@@ -155,7 +165,8 @@ class UsiPlayer(Player):
             except EngineStalled as error:
                 answers[game] = "stall"
                 _log.warning("game %d: %s", game, error)
-            _prepare(engine, anew=True)
+            if not self._over.is_set():
+                _prepare(engine, anew=True)
         return answers
 
     def _move(self, engine: UsiEngine, game: int) -> tuple[int, float] | str:

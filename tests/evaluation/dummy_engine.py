@@ -1,7 +1,8 @@
 """A USI engine that plays the first legal move by another rulebook, or misbehaves as it is told.
 
 Usage: dummy_engine.py [FAULT [MOVES]]: after so many moves (0) it dies, is silent, names an illegal
-move, resigns, claims a win, says nothing after bestmove, or floods stderr all the while.
+move, resigns, claims a win, says nothing after bestmove, waits for stop, or floods stderr all the
+while.
 """
 
 from __future__ import annotations
@@ -58,6 +59,8 @@ def main() -> None:
                     sys.stderr.write("segmentation fault, so to speak\n")
                     sys.stderr.flush()
                     os._exit(7)
+                if fault == "ponders":
+                    assert sys.stdin.readline().strip() == "stop"
                 if fault == "stalls":
                     time.sleep(1000)
                 best = {"illegal": "1a1b", "resigns": "resign", "wins": "win", "empty": ""}.get(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import shutil
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from keisei.evaluation.fixed_players import UniformPlayer
 from keisei.evaluation.match import MatchResult, play_match
 from keisei.evaluation.openings import load_openings
 from keisei.evaluation.opponents import make_player
+from keisei.evaluation.players import Choice, Turn
 from keisei.evaluation.usi_engine import (
     BadAnswer,
     EngineCrashed,
@@ -232,3 +234,40 @@ def test_fairy_stockfish_beats_random_play() -> None:
     finally:
         player.close()
     assert result.wins == 4, result.endings
+
+
+class Interrupting(UniformPlayer):
+    """Gives the match up while the engine has more to do."""
+
+    def choose(self, turn: Turn) -> Choice:
+        raise KeyboardInterrupt
+
+
+def test_a_match_that_is_given_up_leaves_no_search_behind() -> None:
+    player = UsiPlayer(settings(), "dummy")
+    with pytest.raises(KeyboardInterrupt):
+        play_match(player, Interrupting(), games=4)
+    engines = list(player._engines)
+    assert len(engines) == 2 and all(engine.is_running for engine in engines)
+    player.close()
+    assert not any(engine.is_running for engine in engines)
+
+
+def test_stop_ends_a_search() -> None:
+    """And is not sent to an engine that does not search."""
+    with UsiEngine(command("ponders")) as engine:
+        engine.new_game()
+        engine.stop()
+        engine.position(START)
+        answered = threading.Event()
+
+        def stop() -> None:
+            while not answered.wait(0.01):
+                engine.stop()
+
+        stopping = threading.Thread(target=stop)
+        stopping.start()
+        best = engine.go("infinite", seconds=60)
+        answered.set()
+        stopping.join()
+    assert best.move == "1g1f"

@@ -145,7 +145,9 @@ def test_evaluations_disturb_nothing_on_a_gpu(tmp_path: Path) -> None:
     """Over the iterations that compile, record graphs and start them."""
     runs = []
     for name, interval in (("plain", None), ("evaluated", PLIES)):
-        evaluation = EvaluationConfig(interval=interval, games=3)
+        evaluation = EvaluationConfig(
+            interval=interval, games=3, opponents=["random", "one-ply"], earlier=2
+        )
         settings = tiny_config(tmp_path / name, 20 * PLIES, evaluation=evaluation)
         training = {"device": "cuda", "compile": "auto", "deterministic": True}
         training = settings.training.model_copy(update=training)
