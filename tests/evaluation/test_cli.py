@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -137,3 +138,17 @@ def test_the_help_names_every_player(capsys: pytest.CaptureFixture[str]) -> None
     text = capsys.readouterr().out
     for name in ("random", "greedy_capture", "mate_aware", "mixture:A:B:SHARE", "usi:COMMAND"):
         assert name in text
+
+
+PAGES = ("docs/evaluation.md", "docs/training.md", "configs/eight-minutes.yaml")
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_commands_of_the_pages_are_taken(page: str) -> None:
+    text = (Path(__file__).parents[2] / page).read_text()
+    commands = [line.lstrip("# ") for line in text.splitlines()]
+    commands = [line for line in commands if line.startswith("keisei-evaluate ")]
+    assert commands, f"{page} shows no command"
+    for line in commands:
+        if "--help" not in line and not line.startswith("keisei-evaluate --"):
+            cli._parser().parse_args(shlex.split(line, comments=True)[1:])
