@@ -169,34 +169,31 @@ class GameFollower:
         if iteration != self._iteration + 1:
             self._pieces = {}
         self._iteration = iteration
-        for slot in range(rows.labels.shape[1]):
+        # Lists: rows are too few for what arrays cost each time.
+        columns = (rows.labels, rows.values, rows.valid, rows.own, rows.ending)
+        slots = zip(*(column.T.tolist() for column in columns), strict=True)
+        for slot, plies in enumerate(slots):
             piece = self._pieces.get(slot) or _Piece()
-            first = 0
-            for last in np.flatnonzero(rows.ending[:, slot]).tolist():
-                _append(piece, iteration, rows, slot, first, last + 1)
-                if piece.start is not None and len(piece.labels) == rows.length[last, slot]:
+            for ply, (label, value, valid, own, ending) in enumerate(zip(*plies, strict=True)):
+                if not valid:
+                    continue
+                if piece.start is None:
+                    piece.begun, piece.start = iteration, rows.positions[ply, slot]
+                piece.labels.append(label)
+                piece.values.append(value)
+                piece.own.append(own)
+                if ending == ops.NOT_ENDED:
+                    continue
+                if len(piece.labels) == rows.length[ply, slot]:
                     yield FollowedGame(
                         slot,
                         piece.begun,
                         piece.start,
                         tuple(piece.labels),
                         tuple(piece.values),
-                        int(rows.ending[last, slot]),
-                        int(rows.winner[last, slot]),
+                        ending,
+                        int(rows.winner[ply, slot]),
                         None if all(piece.own) else piece.own.index(False),
                     )
-                piece, first = _Piece(), last + 1
-            _append(piece, iteration, rows, slot, first, len(rows.labels))
+                piece = _Piece()
             self._pieces[slot] = piece
-
-
-def _append(
-    piece: _Piece, iteration: int, rows: FollowedRows, slot: int, first: int, end: int
-) -> None:
-    valid = rows.valid[first:end, slot]
-    if piece.start is None and valid.any():
-        piece.begun = iteration
-        piece.start = rows.positions[first + int(valid.argmax()), slot]
-    piece.labels += rows.labels[first:end, slot][valid].tolist()
-    piece.values += rows.values[first:end, slot][valid].tolist()
-    piece.own += rows.own[first:end, slot][valid].tolist()
