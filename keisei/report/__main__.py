@@ -19,7 +19,7 @@ _log = logging.getLogger(__name__)
 def main(argv: list[str] | None = None) -> int:
     """The command; returns its exit status."""
     parser = argparse.ArgumentParser(
-        prog="python -m keisei.report",
+        prog="keisei-report",
         description="Makes one HTML page of a run: it needs nothing else and fetches nothing.",
     )
     parser.add_argument("run", type=Path, help="the run's folder, such as runs/NAME")

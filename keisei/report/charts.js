@@ -27,13 +27,14 @@ function format(value, kind) {
   if (kind === "percent") return `${value === 0 ? 0 : (100 * value).toFixed(Math.abs(value) < 0.0995 ? 1 : 0)}%`;
   if (kind === "percent tick") return `${Number((100 * value).toPrecision(3))}%`;
   if (kind === "seconds") return duration(value);
+  if (kind === "elo") return `${value < -0.5 ? "−" : value >= 0.5 ? "+" : ""}${Math.abs(value).toFixed(0)}`;
   const size = Math.abs(value);
   let text;
   if (size >= 9995 || (size >= 1000 && kind === "tick")) text = short(value);
   else if (Number.isInteger(value)) text = String(value);
   else if (size !== 0 && size < 0.001) text = value.toExponential(kind === "tick" ? 0 : 1);
   else text = String(Number(value.toPrecision(kind === "tick" ? 3 : 4)));
-  return text.replace("-", "−");
+  return text.replaceAll("-", "−");
 }
 
 function short(value) {
@@ -241,7 +242,7 @@ class Chart {
       );
     }
     this.svg.append(draw("line", { class: "base", x1: LEFT, x2: this.width - RIGHT, y1: bottom, y2: bottom }));
-    const count = Math.max(2, Math.floor((this.width - LEFT) / 95));
+    const count = Math.max(3, Math.floor((this.width - LEFT) / 72));
     const seconds = this.shared.axis === "seconds";
     const along = (seconds ? timeTicks : ticks)(this.left, this.right, count);
     for (const value of along) {

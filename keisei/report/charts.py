@@ -153,24 +153,26 @@ def share_chart(
     metrics: Metrics,
     parts: Sequence[tuple[str, str, str]],
 ) -> dict[str, Any] | None:
-    """What share of the games each of ``parts`` (figure, name, colour) has; None without games."""
-    games = curves.mean("games.games")
-    if not np.nansum(games) > 0:
+    """What share of the games each of ``parts`` (figure, name, colour) has; None without games.
+
+    There are no points where no game ended.
+    """
+    steps, games, where = _games_at(curves, metrics)
+    if not steps:
         return None
     series = []
     for name, label, colour in parts:
-        counts = curves.mean(name)
+        counts = curves.mean(name)[where]
         if np.nansum(counts) > 0:
-            series.append(
-                {"name": label, "colour": f"var(--{colour})", "mean": _shares(counts, games)}
-            )
+            shares = [plain(value, 4) for value in counts / games]
+            series.append({"name": label, "colour": f"var(--{colour})", "mean": shares})
     return {
         "title": title,
         "about": about,
         "kind": "area",
         "tall": True,
         "joined": True,
-        "steps": curves.at(metrics.step),
+        "steps": steps,
         "series": series,
         "format": "percent",
     }
@@ -178,17 +180,27 @@ def share_chart(
 
 def length_chart(curves: Curves, metrics: Metrics) -> dict[str, Any] | None:
     """How long games were; None without games."""
-    games = curves.mean("games.games")
-    if not np.nansum(games) > 0:
+    steps, games, where = _games_at(curves, metrics)
+    if not steps:
         return None
-    plies = _shares(curves.mean("games.game_plies"), games, digits=4)
+    plies = [plain(value, 4) for value in curves.mean("games.game_plies")[where] / games]
     return {
         "title": "Length of games",
         "about": "in plies, of those that ended",
         "kind": "line",
-        "steps": curves.at(metrics.step),
+        "steps": steps,
         "series": [{"name": "mean", "colour": COLOURS[0], "mean": plies}],
     }
+
+
+def _games_at(
+    curves: Curves, metrics: Metrics
+) -> tuple[list[float | int | None], NDArray[np.float64], NDArray[np.bool_]]:
+    """The points at which games ended: their steps, how many games, and which points these are."""
+    games = curves.mean("games.games")
+    where = games > 0
+    steps = [step for step, is_one in zip(curves.at(metrics.step), where, strict=True) if is_one]
+    return steps, games[where], where
 
 
 def points_chart(
@@ -216,13 +228,6 @@ def points_chart(
         "series": found,
         **options,
     }
-
-
-def _shares(
-    counts: NDArray[np.float64], games: NDArray[np.float64], digits: int = 4
-) -> list[float | int | None]:
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return [plain(value, digits) for value in np.where(games > 0, counts / games, np.nan)]
 
 
 def _stands_still(metrics: Metrics, name: str) -> bool:

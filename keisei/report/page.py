@@ -21,6 +21,7 @@ from keisei.report.strength import (
     evaluations_json,
     ladder_html,
     ladder_json,
+    last_evaluation_html,
     read_ladder,
 )
 
@@ -144,7 +145,8 @@ def _network(run: RunFiles) -> str:
         run.setting("model", key) for key in ("type", "tower_depth", "tower_width")
     )
     if kind == "resnet":
-        return f"A network of {depth} blocks of {width} channels"
+        blocks = "1 block" if depth == 1 else f"{depth} blocks"
+        return f"A network of {blocks} of {width} channels"
     return f"A network of the type {kind}" if kind else "A network"
 
 
@@ -207,12 +209,13 @@ def _games(data: Mapping[str, Any]) -> Html:
 
 def _strength(run: RunFiles, specs: dict[str, Any]) -> Html:
     parts: list[Html] = []
-    results = evaluations_json(evaluated(run))
+    found = evaluated(run)
+    results = evaluations_json(found)
     ladder = read_ladder(run)
     rows = ladder.rows() if ladder is not None else ()
     shown = []
     if results:
-        about = "points a game with 95% intervals: a win counts 1, a draw or an undecided game ½"
+        about = "points a game (½ for a draw or an undecided game), 95% intervals"
         shown.append(
             charts.points_chart(
                 "Score in evaluations", about, results, format="percent", range=[0, 1]
@@ -223,12 +226,20 @@ def _strength(run: RunFiles, specs: dict[str, Any]) -> Html:
         anchors = ", ".join(ladder.anchors) if ladder is not None else ""
         shown.append(
             charts.points_chart(
-                "Rating of the run's networks", f"Elo with 95% intervals; {anchors} is 0", [own]
+                "Rating of the run's networks",
+                f"Elo with 95% intervals; the anchor is {anchors}",
+                [own],
+                format="elo",
             )
         )
     if shown:
         specs["strength"] = shown
         parts.append(_charts("strength", "charts two" if len(shown) > 1 else "charts wide"))
+    if found:
+        parts += [
+            tag("h3", None, f"The last evaluation, after {found[-1].step:,} plies"),
+            tag("div", "card", last_evaluation_html(found)),
+        ]
     if ladder is not None and rows:
         about = (
             "Elo ratings of all who played, by an anchored Bradley–Terry fit of all games, with "
@@ -289,7 +300,7 @@ def _openings(run: RunFiles, specs: dict[str, Any]) -> Html:
             "binned": True,
             "steps": first["step"],
             "series": [
-                one | {"colour": "var(--grey)" if one["name"] == "others" else charts.COLOURS[i]}
+                one | {"colour": "var(--rest)" if one["name"] == "others" else charts.COLOURS[i]}
                 for i, one in enumerate(first["series"])
             ],
             "format": "percent",

@@ -29,6 +29,10 @@ class Evaluated:
     opponent: str
     score: Score
     """nobody's games (undecided ones too) are draws"""
+    black_wins: int
+    white_wins: int
+    undecided: int
+    """games at the move limit, which are among the draws"""
     mean_plies: float
 
 
@@ -40,14 +44,17 @@ def evaluated(run: RunFiles) -> list[Evaluated]:
         for name, result in (opponents if isinstance(opponents, Mapping) else {}).items():
             if not isinstance(result, Mapping):
                 continue
-            wins, losses, draws = (
-                sum(_count(result.get(key)) for key in keys)
-                for keys in (("black_wins", "white_wins"), ("losses",), ("draws", "truncated"))
+            black, white, losses, draws, undecided = (
+                _count(result.get(key))
+                for key in ("black_wins", "white_wins", "losses", "draws", "truncated")
             )
-            if wins + losses + draws:
+            score = Score(black + white, draws + undecided, losses)
+            if score.games:
                 plies = result.get("mean_plies")
                 length = float(plies) if isinstance(plies, int | float) else math.nan
-                found.append(Evaluated(line["step"], str(name), Score(wins, draws, losses), length))
+                found.append(
+                    Evaluated(line["step"], str(name), score, black, white, undecided, length)
+                )
     return found
 
 
@@ -62,6 +69,37 @@ def evaluations_json(results: Sequence[Evaluated]) -> list[dict[str, Any]]:
         for key, value in zip(names, values, strict=True):
             curve[key].append(plain(value, 12 if key == "step" else 4))
     return list(curves.values())
+
+
+def last_evaluation_html(results: Sequence[Evaluated]) -> Html:
+    """How the newest evaluation went against each opponent."""
+    last = [one for one in results if one.step == results[-1].step]
+    rows = []
+    for one in last:
+        low, high = one.score.interval()
+        rows.append(
+            [
+                show_player(one.opponent),
+                f"{one.score.games:,}",
+                f"{one.score.wins:,} ({one.black_wins:,} as black, {one.white_wins:,} as white)",
+                f"{one.score.draws:,}" + (f" ({one.undecided:,})" if one.undecided else ""),
+                f"{one.score.losses:,}",
+                tag("b", None, f"{100 * one.score.rate:.1f}%"),
+                f"{100 * low:.1f}% … {100 * high:.1f}%",
+                f"{one.mean_plies:.1f}" if math.isfinite(one.mean_plies) else "–",
+            ]
+        )
+    head = (
+        "Opponent",
+        "Games",
+        "Won",
+        "Drawn (undecided)",
+        "Lost",
+        "Score",
+        "95% interval",
+        "Mean plies",
+    )
+    return table(head, rows, "scores")
 
 
 def read_ladder(run: RunFiles) -> Ladder | None:
@@ -202,4 +240,4 @@ def _names(names: Any) -> str:
 
 
 def _count(value: object) -> int:
-    return value if isinstance(value, int) and value >= 0 else 0
+    return value if isinstance(value, int) and 0 <= value < 2**53 else 0

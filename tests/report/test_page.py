@@ -208,3 +208,20 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert (tmp_path / "page.html").exists()
     assert main([str(tmp_path)]) == 1
     assert main([str(run), "-o", str(tmp_path / "none" / "page.html")]) == 1
+
+
+def test_iterations_without_games_leave_no_hole(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run")
+    none = {name: 0.0 for name in figures(1) if name.startswith("games.")}
+    lines = [figures(i) | (none if i % 2 else {}) for i in range(1, 11)]
+    write_lines(run / "metrics.jsonl", lines)
+    data = data_of(report(run))
+    for spec in (*data["charts"]["results"], *data["charts"]["length"]):
+        assert spec["steps"] == [200, 400, 600, 800, 1000]
+        assert None not in spec["series"][0]["mean"]
+
+
+def test_the_last_evaluation_by_colour(tmp_path: Path) -> None:
+    text = outline(report(make_run(tmp_path / "run"))).text
+    assert "The last evaluation, after 5,000 plies" in text
+    assert "5 (3 as black, 2 as white)2 (1)360.0%" in text
