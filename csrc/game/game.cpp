@@ -57,11 +57,11 @@ void Game::pop() {
     reached_.pop_back();
 }
 
-Outcome Game::outcome(int max_plies) const {
+Outcome Game::outcome(int max_plies, bool declares) const {
     const Reached& now = reached_.back();
     const Verdict verdict =
-        judge({has_legal_move(now.position), can_declare(now.position), now.times_before,
-               now.plies_since_first, now.checks, plies_played(), max_plies});
+        judge({has_legal_move(now.position), declares && can_declare(now.position),
+               now.times_before, now.plies_since_first, now.checks, plies_played(), max_plies});
     const int mover = now.position.white_to_move() ? 1 : 0;
     return {verdict.ending, verdict.mover_result == 0  ? -1
                             : verdict.mover_result > 0 ? mover

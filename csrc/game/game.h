@@ -54,8 +54,9 @@ class Game {
     void pop();
 
     // How the game has ended here: no legal move, declaration (which wins at once), repetition, the
-    // limit, in this order. `max_plies` counts from the game's start; 0 is no limit.
-    Outcome outcome(int max_plies = 0) const;
+    // limit, in this order. `max_plies` counts from the game's start; 0 is no limit. Without
+    // `declares` a game in which declaration is possible goes on until the mover does so.
+    Outcome outcome(int max_plies = 0, bool declares = true) const;
 
  private:
     std::vector<Reached> reached_;

@@ -98,12 +98,12 @@ std::vector<std::string> legal_moves(const Game& game) {
     return out;
 }
 
-std::optional<Outcome> outcome_of(const Game& game, std::optional<int> max_plies) {
+std::optional<Outcome> outcome_of(const Game& game, std::optional<int> max_plies, bool declares) {
     if (max_plies && *max_plies < 1) {
         throw std::invalid_argument("max_plies: expected 1 or more, or None, got " +
                                     std::to_string(*max_plies));
     }
-    const Outcome outcome = game.outcome(max_plies.value_or(0));
+    const Outcome outcome = game.outcome(max_plies.value_or(0), declares);
     if (outcome.ending == shogi::Ending::none) return std::nullopt;
     return outcome;
 }
@@ -370,10 +370,12 @@ void bind_position(py::module_& module) {
             "can_declare", [](const Game& game) { return shogi::can_declare(game.position()); },
             "Whether the side to move may declare and win (27-point rule).")
         .def(
-            "outcome", &outcome_of, py::arg("max_plies") = py::none(),
+            "outcome", &outcome_of, py::arg("max_plies") = py::none(), py::arg("declares") = true,
             "How the game has ended, or None. A position from which declaration is possible counts "
-            "as declared. Moves stay legal after an end, so analysis can go on. `max_plies`, if "
-            "given, is at least 1 and counts from the game's start.")
+            "as declared, unless `declares` is False: then the game goes on until its player says "
+            "so. Moves stay legal after an end, so analysis can go on. `max_plies`, if given, is "
+            "at "
+            "least 1 and counts from the game's start.")
         .def(
             "perft",
             [](const Game& game, int depth) {

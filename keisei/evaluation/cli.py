@@ -24,6 +24,7 @@ from rich.table import Table
 
 from keisei.config_schema import ConfigError
 from keisei.core.model_file import CheckpointError
+from keisei.evaluation.arena import TimeControl, parse_time, play_engines
 from keisei.evaluation.evaluate import OpponentResult, execute_full_evaluation_run
 from keisei.evaluation.ladder import ANCHORS, Ladder
 from keisei.evaluation.match import MatchResult
@@ -34,6 +35,7 @@ from keisei.evaluation.saved_games import save_games
 from keisei.evaluation.scores import Pairs, Score
 from keisei.evaluation.sprt import SPRT
 from keisei.evaluation.usi_engine import EngineError
+from keisei.evaluation.usi_player import UsiPlayer, usable_cpus
 
 _log = logging.getLogger(__name__)
 
@@ -48,7 +50,8 @@ _PLAYERS = """players:
   usi:COMMAND;NAME=VALUE;...    a USI engine with options; go=LIMITS (go=movetime 100 if not given),
                                 seconds=N to wait before it counts as stalled, processes=N at once
   NAME, module:Class            an opponent of others: see docs/plugins.md
-NAME=PLAYER gives a player another name. Networks play in float32.
+NAME=PLAYER gives a player another name. Networks play in float32. Two engines play each game with
+processes of their own, by their go=LIMITS or with --time by a clock.
 """
 
 
@@ -75,12 +78,13 @@ def main(argv: list[str] | None = None) -> int:
             players = _players(args, stack)
             openings = () if args.openings == "none" else load_openings(args.openings)
             sprt = _sprt(args)
+            control = _control(args, players)
             ladder = _ladder(args, list(players))
         except (ConfigError, CheckpointError, ValueError, RuntimeError) as error:
             _log.error("keisei-evaluate: %s", error)
             return 2
         try:
-            pairings = _play(args, players, openings, sprt, ladder)
+            pairings = _play(args, players, openings, sprt, control, ladder)
         except KeyboardInterrupt:
             _log.error("keisei-evaluate: interrupted")
             return 130
@@ -110,6 +114,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--games", type=_positive, default=100, help="of each pairing, at most (100)")
     add("--batch", type=_positive, help="games at once; if not given: 100 with --sprt, else all")
     add("--first-only", action="store_true", help="the first player against each other, no more")
+    add("--time", metavar="MAIN+INC", help="clocks in seconds for two engines; MAIN/BYOYOMI too")
+    add("--parallel", type=_positive, help="games of two engines at once; one for each CPU")
     add("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     add("--sample", action="store_true", help="networks draw from their policy")
     add("--seed", type=int, default=0, help="of all draws (0)")
@@ -162,6 +168,15 @@ def _sprt(args: argparse.Namespace) -> SPRT | None:
     return SPRT(elo0, elo1, alpha=args.alpha, beta=args.beta)
 
 
+def _control(args: argparse.Namespace, players: Mapping[str, Player]) -> TimeControl | None:
+    if args.time is None:
+        return None
+    for name, player in players.items():
+        if not isinstance(player, UsiPlayer):
+            raise ValueError(f"--time: expected USI engines alone, which have clocks, got {name!r}")
+    return parse_time(args.time)
+
+
 def _ladder(args: argparse.Namespace, names: Sequence[str]) -> Ladder:
     """That of the file; else one of these players, random its zero, or the first of them."""
     if args.ladder is not None:
@@ -174,11 +189,34 @@ def _play(
     players: Mapping[str, Player],
     openings: Sequence[Opening],
     sprt: SPRT | None,
+    control: TimeControl | None,
     ladder: Ladder,
 ) -> list[Pairing]:
+    def enough(result: MatchResult) -> bool:
+        return sprt is not None and sprt.decide(_counted(result)) is not None
+
     pairings = []
     for first, second in combinations(players, 2):
         if args.first_only and first != next(iter(players)):
+            continue
+        records = None if args.save_games is not None else 0
+        one, other = players[first], players[second]
+        if isinstance(one, UsiPlayer) and isinstance(other, UsiPlayer):
+            match = play_engines(
+                one.settings,
+                other.settings,
+                games=args.games,
+                parallel=args.parallel or usable_cpus(),
+                control=control,
+                max_plies=args.max_plies,
+                openings=openings,
+                names=(first, second),
+                seed=args.seed,
+                records=records,
+                enough=enough,
+            )
+            pairings.append(Pairing(first, second, match))
+            ladder.add(first, second, match.score)
             continue
         result = execute_full_evaluation_run(
             players[first],
@@ -190,8 +228,8 @@ def _play(
             openings=openings,
             name=first,
             batch=args.batch or (_SPRT_BATCH if sprt is not None else None),
-            enough=lambda result: sprt is not None and sprt.decide(_counted(result)) is not None,
-            records=None if args.save_games is not None else 0,
+            enough=enough,
+            records=records,
         )
         pairings.append(Pairing(first, second, result.results[0].result))
         ladder.add(first, second, pairings[-1].result.score)
@@ -234,6 +272,7 @@ def _write(
             "max_plies": args.max_plies,
             "sample": args.sample,
             "openings": args.openings,
+            "time": args.time,
             **tests,
             "pairings": outcomes,
             "ratings": ratings,

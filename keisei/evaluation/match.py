@@ -108,6 +108,35 @@ class MatchResult:
         )
 
 
+def match_result(
+    results: Sequence[int],
+    endings: Sequence[str],
+    lengths: Sequence[int],
+    records: tuple[GameRecord, ...] = (),
+) -> MatchResult:
+    """The result of games in order, the first player black in the even ones.
+
+    Args:
+        results: 1, 0, -1 for the first player.
+        endings: See ``keisei.evaluation.game_record.Ending``.
+        lengths: In plies.
+        records: Of the first games.
+    """
+    points = [(result + 1) / 2 for result in results]
+    return MatchResult(
+        black=_score(results[0::2]),
+        white=_score(results[1::2]),
+        endings={
+            name: _score([r for r, e in zip(results, endings, strict=True) if e == name])
+            for name in ENDINGS
+            if name in endings
+        },
+        mean_plies=sum(lengths) / len(lengths),
+        pairs=Pairs.of(zip(points[0:-1:2], points[1::2], strict=True)),
+        records=records,
+    )
+
+
 def _never() -> bool:
     return False
 
@@ -286,22 +315,9 @@ class _Table:
         results = self._result.int().tolist()
         endings = [ENDINGS[code] for code in self._ending.tolist()]
         lengths = self._length.tolist()
-        points = [(result + 1) / 2 for result in results]
         wanted = len(results) if records is None else min(records, len(results))
-        return MatchResult(
-            black=_score(results[0::2]),
-            white=_score(results[1::2]),
-            endings={
-                name: _score([r for r, e in zip(results, endings, strict=True) if e == name])
-                for name in ENDINGS
-                if name in endings
-            },
-            mean_plies=sum(lengths) / len(lengths),
-            pairs=Pairs.of(zip(points[0:-1:2], points[1::2], strict=True)),
-            records=self._records(begins[:wanted], lengths, endings, results, event)
-            if wanted
-            else (),
-        )
+        kept = self._records(begins[:wanted], lengths, endings, results, event) if wanted else ()
+        return match_result(results, endings, lengths, kept)
 
     def _records(
         self,

@@ -100,11 +100,16 @@ class UsiPlayer(Player):
         self._name = name
         self._engines: list[UsiEngine] = []
 
+    @property
+    def settings(self) -> UsiSettings:
+        """How the engine is run."""
+        return self._settings
+
     def start(self, match: MatchStart) -> None:
         """See ``Player``. Starts processes, or tells those that run of a new game."""
         self._games = [Position.from_sfen(start) for start in match.starts]
         self._starts = match.starts
-        wanted = min(self._settings.processes or _usable_cpus(), match.games)
+        wanted = min(self._settings.processes or usable_cpus(), match.games)
         while len(self._engines) < wanted:
             self._engines.append(
                 UsiEngine(self._settings.command, options=self._settings.options, name=self._name)
@@ -188,7 +193,8 @@ def _prepare(engine: UsiEngine, anew: bool = False) -> None:
     engine.new_game()
 
 
-def _usable_cpus() -> int:
+def usable_cpus() -> int:
+    """CPUs that this process may use."""
     affinity = getattr(os, "sched_getaffinity", None)  # Linux has it
     return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
 
