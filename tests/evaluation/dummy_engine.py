@@ -1,8 +1,8 @@
 """A USI engine that plays the first legal move by another rulebook, or misbehaves as it is told.
 
 Usage: dummy_engine.py [FAULT [MOVES]]: after so many moves (0) it dies, is silent, names an illegal
-move, resigns, claims a win, says nothing after bestmove, waits for stop, answers after its byoyomi is
-over, or floods stderr all the while.
+move, resigns, claims a win, says nothing after bestmove, waits for stop, answers after its byoyomi
+is over, or floods stderr all the while.
 """
 
 from __future__ import annotations
