@@ -166,6 +166,10 @@ class Player {
         this.slider, this.values, this.now, this.list,
       ),
     );
+    board.addEventListener("click", (event) => {
+      const box = board.getBoundingClientRect();
+      this.go(this.at + (event.clientX < box.left + box.width / 3 ? -1 : 1));
+    });
     this.box.addEventListener("keydown", (event) => this.key(event));
     parent.append(this.box);
     for (const [kind, label] of [["evaluation", "Evaluation"], ["self-play", "Self-play"]]) {

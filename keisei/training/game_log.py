@@ -20,6 +20,7 @@ from typing import Any
 
 from keisei import Position
 from keisei.evaluation.game_record import Colour, GameRecord
+from keisei.evaluation.saved_games import GAMES_FOLDER, write_lines
 from keisei.training.callbacks import Callback, Snapshot
 from keisei.training.ended_games import BLACK, NOBODY, WHITE
 from keisei.training.followed_games import FollowedGame, FollowedRows, GameFollower
@@ -27,7 +28,6 @@ from keisei.training.rollout import ENDINGS
 from keisei.utils.files import replacing
 from keisei.utils.safe_paths import make_folder
 
-GAMES_FOLDER = "games"
 OPENINGS_FILE = "openings.jsonl"
 GAMES_EACH = 4
 """games that are stored of each stretch"""
@@ -115,15 +115,16 @@ class GameLog(Callback):
             return
         path = games_file(snapshot.run_dir, snapshot.step)
         make_folder(path.parent)
-        _write_lines(path, (record.to_json() for record in self._records.values()))
+        write_lines(path, self._records.values())
         self._records.clear()
 
     def _store_openings(self, snapshot: Snapshot) -> None:
         if not self._openings:
             return
-        counts, self._openings = self._openings, Counter()
+        line = _openings_line(snapshot.step, self._openings)
         with (snapshot.run_dir / OPENINGS_FILE).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(_openings_line(snapshot.step, counts)) + "\n")
+            file.write(json.dumps(line) + "\n")
+        self._openings.clear()  # what could not be written counts for the next stretch
 
 
 def games_file(run_dir: Path, step: int) -> Path:
@@ -146,7 +147,7 @@ def forget_after(run_dir: Path, step: int) -> None:
         lines = read_openings(path)
         kept = [line for line in lines if line["step"] <= step]
         if len(kept) != len(lines) or not path.read_bytes().endswith(b"\n"):
-            _write_lines(path, kept)
+            _write_openings(path, kept)
 
 
 def thin(run_dir: Path, interval: int) -> None:
@@ -165,7 +166,7 @@ def thin(run_dir: Path, interval: int) -> None:
     for line in lines:
         stretches.setdefault((line["step"] - 1) // interval, []).append(line)
     if len(stretches) != len(lines):
-        _write_lines(path, map(_merged, stretches.values()))
+        _write_openings(path, map(_merged, stretches.values()))
 
 
 def read_openings(path: Path) -> list[dict[str, Any]]:
@@ -243,6 +244,6 @@ def _merged(lines: list[dict[str, Any]]) -> dict[str, Any]:
     return _openings_line(lines[-1]["step"], counts, sum(line["others"] for line in lines))
 
 
-def _write_lines(path: Path, lines: Iterable[Mapping[str, Any]]) -> None:
+def _write_openings(path: Path, lines: Iterable[Mapping[str, Any]]) -> None:
     with replacing(path) as temporary:
         temporary.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")

@@ -111,6 +111,18 @@ def test_buttons_keys_slider_moves_and_curve_step_through_a_game(opened: Browser
         clickCount=1,
     )
     assert opened.run("player.at") == len(MOVES) // 2
+    x, y, width, height = box_of(opened, "document.querySelector('.player-board')")
+    for place, at in ((0.8, 5), (0.6, 6), (0.1, 5)):
+        for kind in ("mousePressed", "mouseReleased"):
+            opened.call(
+                "Input.dispatchMouseEvent",
+                type=kind,
+                x=x + place * width,
+                y=y + height / 2,
+                button="left",
+                clickCount=1,
+            )
+        assert opened.run("player.at") == at, "a click on the board steps too"
     assert opened.errors == []
 
 

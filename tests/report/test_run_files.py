@@ -92,11 +92,12 @@ def test_another_folder_is_refused(tmp_path: Path) -> None:
 
 def test_the_names_are_those_that_training_uses() -> None:
     from keisei.core.model_file import CHECKPOINT_FOLDER
+    from keisei.evaluation import saved_games
     from keisei.training import game_log, session_manager
     from keisei.utils import metrics_writer, provenance
 
     assert run_files.OPENINGS_FILE == game_log.OPENINGS_FILE
-    assert run_files.GAMES_FOLDER == game_log.GAMES_FOLDER
+    assert run_files.GAMES_FOLDER == saved_games.GAMES_FOLDER
     assert game_log.games_file(Path(), 5).stem.startswith("self-play")
     assert run_files.step_of(game_log.games_file(Path(), 5).stem) == 5
     assert run_files.CONFIG_FILE == session_manager.CONFIG_FILE

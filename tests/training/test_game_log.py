@@ -98,6 +98,26 @@ def test_games_and_openings_are_stored(tmp_path: Path) -> None:
     assert [line["games"] for line in read_openings(tmp_path / OPENINGS_FILE)] == [9, 3]
 
 
+def test_what_cannot_be_written_is_not_lost(tmp_path: Path) -> None:
+    log = GameLog(lambda: rows_of([GAME]), interval=10)
+    log.on_start(moment(tmp_path, Event.START, 0, 0))
+    for blocked in (tmp_path / "games", tmp_path / OPENINGS_FILE):
+        blocked.mkdir(mode=0o700)
+    games_file(tmp_path, 40).mkdir()
+    (games_file(tmp_path, 40) / "in the way").touch()
+    with pytest.raises(OSError, match="directory"):
+        log.on_update_end(moment(tmp_path, Event.UPDATE_END, 1, 40))
+    (games_file(tmp_path, 40) / "in the way").unlink()
+    games_file(tmp_path, 40).rmdir()
+    with pytest.raises(OSError, match="directory"):
+        log.on_update_end(moment(tmp_path, Event.UPDATE_END, 2, 80))
+    (tmp_path / OPENINGS_FILE).rmdir()
+    log.on_update_end(moment(tmp_path, Event.UPDATE_END, 3, 120))
+    assert len(records(games_file(tmp_path, 80))) == 1
+    (line,) = read_openings(tmp_path / OPENINGS_FILE)
+    assert line["games"] == 3
+
+
 def test_values_that_are_no_numbers_are_left_out(tmp_path: Path) -> None:
     log = GameLog(lambda: rows_of([GAME], float("nan")), interval=100)
     log.on_start(moment(tmp_path, Event.START, 0, 0))
