@@ -31,7 +31,7 @@ def display(settings: Settings) -> Iterator[Row]:
             plan = Plan(
                 job,
                 str(settings.device),
-                blocks=4 if settings.small else 24,
+                blocks=4 if settings.small else 24 if settings.device.type == "cuda" else 16,
                 seconds=0.0 if settings.small else 2.0,
                 into=str(Path(folder) / "measured.json"),
             )

@@ -35,7 +35,7 @@ def board_block(game: LiveGame | None, *, large: bool, ascii_only: bool = False)
     """The board, both hands and a line on the last move and the value; ``SMALL`` or ``LARGE``."""
     width, height = LARGE if large else SMALL
     if game is None:
-        waiting = text_line("the first rollout is played", width, "dim")
+        waiting = text_line("no game is watched yet", width, "dim")
         return sized([[], waiting], width, height)
     board, side, hands, _ = game.sfen.split(" ")
     pieces = {(column, row): piece for column, row, piece in board_pieces(board)}

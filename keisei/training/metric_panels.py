@@ -74,7 +74,7 @@ def _percent(value: float) -> str:
 
 
 def _gigabytes(value: float) -> str:
-    return f"{value:.3g} GB"
+    return f"{value:.3g}GB"
 
 
 def _per_second(value: float) -> str:
@@ -195,7 +195,7 @@ def _metric(
         elif number == 1 and len(known) > 1:
             to = "-" if ascii_only else "…"
             bounds = f"{metric.write(min(known))} {to} {metric.write(max(known))}"
-            left = [segment(f"{bounds:>{_NAME + _VALUE}} ", "dim")]
+            left = [segment(f"{bounds:>{_NAME + _VALUE}}"[: _NAME + _VALUE] + " ", "dim")]
         right = [segment(curve[number], "green")] if number < tall else []
         lines.append(fit([*left, *right], width))
     return lines

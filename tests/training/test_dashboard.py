@@ -143,7 +143,7 @@ def test_small_terminals_show_the_most_telling() -> None:
 def test_nothing_came_yet() -> None:
     shown = Dashboard("a run", 100, MessagePanel(), clock=Clock(), time_of_day=lambda: "")
     text = "\n".join(screen(shown, 80, 24))
-    assert "0.0%" in text and "- left" in text and "the first rollout is played" in text
+    assert "0.0%" in text and "- left" in text and "no game is watched yet" in text
 
 
 def test_only_what_has_changed_is_drawn_again(monkeypatch: pytest.MonkeyPatch) -> None:
