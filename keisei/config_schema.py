@@ -304,9 +304,9 @@ class LoggingConfig(_Section):
 class DisplayConfig(_Section):
     """What is shown of a run while it goes on."""
 
-    enabled: bool | Auto = "auto"
-    """draw a screen of boards, curves and messages; auto: on a terminal. false: a line at an
-    interval; true: draw also where no terminal is recognised"""
+    enabled: bool | Literal["terminal"] = "terminal"
+    """draw a screen of board, curves and messages; terminal: where there is one. false: a line at
+    an interval; true: draw also where no terminal is recognised"""
     refresh_rate: Annotated[float, Field(gt=0.0, le=60.0)] = 4.0
     """drawings a second at most; only what has changed is drawn"""
     game: Annotated[int, Field(ge=0, le=10**7)] = 0

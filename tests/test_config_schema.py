@@ -232,6 +232,11 @@ UNREAD = {
     "logging: {follow_games: 0, games_interval: 9}": ("logging.follow_games is 0", "4"),
     "alerts: {command_timeout: 3.0}": ("alerts.command is []", "[a]"),
     "logging: {wandb_project: p}": ("logging.wandb_enabled is False", "true"),
+    **{
+        f"display: {{enabled: false, {key}: 3}}": ("display.enabled is False", "terminal")
+        for key in ("refresh_rate", "game", "moves_per_second")
+    },
+    "display: {enabled: true, line_interval: 9}": ("display.enabled is True", "terminal"),
     "training: {device: cpu}\nresources: {gpu_memory_fraction: 0.5}": (
         "training.device is 'cpu'",
         "cuda",

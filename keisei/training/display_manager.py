@@ -109,7 +109,7 @@ class DisplayManager:
             self._guarded(self._screen.start)
 
     def _is_to_draw(self) -> bool:
-        if self._enabled != "auto":
+        if self._enabled != "terminal":
             return self._enabled
         console = self.rich_console
         # Rich takes a pipe for a terminal where the environment forces colours.

@@ -39,7 +39,7 @@ def manager(folder: Path, screen: io.StringIO, **display: Any) -> DisplayManager
     settings = DisplayConfig(**{"refresh_rate": 60.0} | display)
     config = resolve(AppConfig(display=settings), device="cpu", compile_network=False)
     console = Console(
-        file=screen, force_terminal=bool(display.get("enabled")), width=140, height=40
+        file=screen, force_terminal=display.get("enabled") is True, width=140, height=40
     )
     return DisplayManager(config, folder / "train.log", console=console)
 
@@ -86,13 +86,13 @@ def test_on_a_terminal_a_thread_draws_figures_messages_and_ladder(tmp_path: Path
     assert "learning" in after
 
 
-@pytest.mark.parametrize("enabled", [False, "auto"])
+@pytest.mark.parametrize("enabled", [False, "terminal"])
 def test_elsewhere_a_line_is_logged(
     enabled: object, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
     screen = io.StringIO()
-    shown = manager(tmp_path, screen)
+    shown = manager(tmp_path, screen, enabled=enabled)
     shown.start()
     shown.update(1_000, 2.0, 60.0, FIGURES)
     assert not shown.is_drawing and not shown.wants_game
