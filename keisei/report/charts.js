@@ -175,7 +175,7 @@ class Chart {
     this.svg.replaceChildren();
     this.places = spec.steps.map((step) => shared.place(step));
     this.left = spec.kind === "points" || spec.binned ? 0 : Math.min(...this.places);
-    this.right = Math.max(...this.places) * (spec.kind === "points" ? 1.02 : 1);
+    this.right = Math.max(...this.places) * (spec.kind === "points" ? 1.04 : 1);
     if (!(this.right > this.left)) [this.left, this.right] = [this.left - 1, this.left + 1];
     this.scale();
     const clip = `clip-${++clips}`;
@@ -204,6 +204,14 @@ class Chart {
         if (value === null || !Number.isFinite(value)) continue;
         low = Math.min(low, value);
         high = Math.max(high, value);
+      }
+      if (spec.kind === "line" && series.low) { // the range of most points, not of the wildest
+        const most = (bounds, share) => {
+          const known = bounds.filter((v) => v !== null && (!this.log || v > 0)).sort((a, b) => a - b);
+          return known[Math.floor(share * (known.length - 1))];
+        };
+        low = Math.min(low, most(series.low, 0.1) ?? low);
+        high = Math.max(high, most(series.high, 0.9) ?? high);
       }
     }
     if (spec.kind === "area") [low, high] = [0, 1];
@@ -255,22 +263,31 @@ class Chart {
     }
   }
 
-  // The mean over neighbours, the nearer the more (a Gaussian), where there are values.
+  // At each point a straight line is fitted to its neighbours, the nearer the more (a Gaussian): unlike
+  // their mean it does not bend where the curve begins and ends. Shares take the mean, which stays one.
   smooth(values) {
     const width = (this.shared.smoothing ** 2 * values.length) / 8;
     if (width < 0.3) return values;
+    const straight = this.spec.kind !== "area";
     const reach = Math.ceil(3 * width);
     const weights = Array.from({ length: reach + 1 }, (_, i) => Math.exp(-0.5 * (i / width) ** 2));
     return values.map((own, at) => {
       if (own === null) return null;
-      let sum = 0, total = 0;
+      let w = 0, wx = 0, wxx = 0, wy = 0, wxy = 0;
       for (let i = Math.max(0, at - reach); i <= Math.min(values.length - 1, at + reach); i++) {
         if (values[i] === null) continue;
-        const weight = weights[Math.abs(i - at)];
-        sum += weight * (this.log ? Math.log(values[i]) : values[i]);
-        total += weight;
+        const x = i - at;
+        const weight = weights[Math.abs(x)];
+        const y = this.log ? Math.log(values[i]) : values[i];
+        w += weight;
+        wx += weight * x;
+        wxx += weight * x * x;
+        wy += weight * y;
+        wxy += weight * x * y;
       }
-      return this.log ? Math.exp(sum / total) : sum / total;
+      const spread = w * wxx - wx * wx;
+      const fitted = straight && spread > 1e-9 * w * w ? (wxx * wy - wx * wxy) / spread : wy / w;
+      return this.log ? Math.exp(fitted) : fitted;
     });
   }
 

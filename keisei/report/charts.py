@@ -38,9 +38,7 @@ def _one(title: str, name: str, about: str = "", **options: Any) -> Figure:
 LEARNING = (
     _one("Policy loss", "learn.policy_loss", "of PPO, clipped; its size says little"),
     _one("Value loss", "learn.value_loss", "how far values are from returns, squared"),
-    _one(
-        "Entropy", "learn.entropy", "of the moves, in nats: falls as the policy makes up its mind"
-    ),
+    _one("Entropy", "learn.entropy", "how undecided the policy is, in nats"),
     _one("KL divergence", "learn.approx_kl", "how far an update moved the policy", log=True),
     _one(
         "Clip fraction",

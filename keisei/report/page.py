@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -116,7 +116,7 @@ def _head(run: RunFiles) -> Html:
         "page-head",
         tag("p", "eyebrow", "A keisei training run"),
         tag("h1", None, run.name),
-        tag("p", "lead", _state(run, step), " ", ", ".join(filter(None, facts)), "."),
+        tag("p", "lead", _state(run, step), f" {_sentence(facts)}"),
         tag(
             "ul",
             "tiles",
@@ -127,6 +127,11 @@ def _head(run: RunFiles) -> Html:
         ),
         *(tag("p", "note", f"Could not be read: {problem}") for problem in run.problems[:10]),
     )
+
+
+def _sentence(parts: Iterable[str]) -> str:
+    text = ", ".join(filter(None, parts))
+    return f"{text[0].upper()}{text[1:]}." if text else ""
 
 
 def _state(run: RunFiles, step: int) -> Html:
@@ -147,7 +152,7 @@ def _network(run: RunFiles) -> str:
     if kind == "resnet":
         blocks = "1 block" if depth == 1 else f"{depth} blocks"
         return f"A network of {blocks} of {width} channels"
-    return f"A network of the type {kind}" if kind else "A network"
+    return f"A network of the type {kind}" if kind else ""
 
 
 def _tiles(run: RunFiles, step: int) -> list[tuple[str, str]]:

@@ -177,6 +177,15 @@ def test_charts_are_drawn_and_answer(opened: Browser) -> None:
     assert opened.errors == []
 
 
+def test_smoothing_leaves_straight_lines_straight(opened: Browser) -> None:
+    far = opened.run(
+        "(() => { shared.smoothing = 1; shared.redraw();"
+        "const s = shared.charts.find(c => c.spec.title === 'Entropy').spec.series[0];"
+        "return Math.max(...s.mean.map((value, i) => Math.abs(value - s.shown[i]))) })()"
+    )
+    assert far < 1e-4
+
+
 @pytest.mark.parametrize("width", [360, 768, 1600])
 def test_it_fits_the_window(started: Browser, page: Path, width: int) -> None:
     started.open(page, width=width)
