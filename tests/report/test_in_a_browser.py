@@ -183,7 +183,7 @@ def test_smoothing_leaves_straight_lines_straight(opened: Browser) -> None:
         "const s = shared.charts.find(c => c.spec.title === 'Entropy').spec.series[0];"
         "return Math.max(...s.mean.map((value, i) => Math.abs(value - s.shown[i]))) })()"
     )
-    assert far < 1e-4
+    assert far < 2e-3, "points of two iterations and of three take turns, and no more"
 
 
 @pytest.mark.parametrize("width", [360, 768, 1600])
