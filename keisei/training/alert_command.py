@@ -33,6 +33,8 @@ class CommandRunner:
         self._timeout = timeout
         self._waiting: queue.Queue[Mapping[str, str] | None] = queue.Queue(_MOST_WAITING)
         self._thread: threading.Thread | None = None
+        self._running: subprocess.Popen[bytes] | None = None
+        self._given_up = False
 
     def run(self, facts: Mapping[str, str]) -> None:
         """Has the command run with these variables; does not wait."""
@@ -56,9 +58,13 @@ class CommandRunner:
         thread.join(self._timeout + 1.0)
         if thread.is_alive():
             _log.warning("alerts.command: the last alerts still wait for it; they are passed over")
+            self._given_up = True
+            if self._running is not None:
+                _kill(self._running)
+            thread.join(self._timeout)
 
     def _work(self) -> None:
-        while (facts := self._waiting.get()) is not None:
+        while (facts := self._waiting.get()) is not None and not self._given_up:
             try:
                 self._run(facts)
             except (OSError, ValueError) as error:
@@ -74,10 +80,11 @@ class CommandRunner:
                 stderr=said,
                 start_new_session=True,
             )
+            self._running = process
             try:
                 status = process.wait(self._timeout)
             except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
+                _kill(process)
                 process.wait()
                 _log.warning("alerts.command was killed after %g seconds", self._timeout)
                 return
@@ -88,3 +95,10 @@ class CommandRunner:
                 _log.warning(
                     "alerts.command failed with status %d: %s", status, " ".join(words)[-_QUOTED:]
                 )
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """Ends it with what it started, unless it has ended."""
+    if process.poll() is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import sys
-import threading
 from pathlib import Path
 
 import pytest
@@ -80,6 +79,9 @@ def test_asking_for_it_never_waits(caplog: pytest.LogCaptureFixture) -> None:
     for _ in range(150):
         runner.run({})
     assert any("wait for it; this one is passed over" in text for text in warnings(caplog))
-    before = threading.active_count()
+    thread = runner._thread
+    assert thread is not None
     runner.close()
-    assert threading.active_count() <= before
+    assert not thread.is_alive() and runner._running is not None
+    assert runner._running.poll() is not None, "expected nothing to be left running"
+    assert "the last alerts still wait for it" in caplog.text
