@@ -261,7 +261,7 @@ class EvaluationConfig(_Section):
     """games of an evaluation, against each opponent"""
     opponents: Annotated[list[PlayerText], Field(min_length=1)] = ["random"]
     """whom evaluations play, as [NAME=]PLAYER: random, greedy, one-ply, mixture:A:B:SHARE, a
-    checkpoint, an exported .pt, 'usi:COMMAND;NAME=VALUE;...' (see keisei-evaluate --help)"""
+    checkpoint, an exported .pt, 'usi:COMMAND;NAME=VALUE;...' (see docs/evaluation.md)"""
     earlier: Annotated[int, Field(ge=0, le=100)] = 1
     """earlier checkpoints of the run that evaluations play too, which holds its ladder together"""
     openings: FilePath | None = None
