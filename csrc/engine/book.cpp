@@ -62,6 +62,11 @@ std::vector<char> read_file(const std::filesystem::path& path) {
     return text;
 }
 
+// As far as its length tells; some books also name the end of the game.
+bool stands_for_move(std::string_view word) {
+    return word.size() == 4 || word.size() == 5 || word == "resign" || word == "win";
+}
+
 [[noreturn]] void refuse(std::size_t line, std::string_view expected, std::string_view got) {
     throw std::runtime_error("line " + std::to_string(line) + ": expected " +
                              std::string(expected) + ", got '" + printable(got, 60) + "'");
@@ -101,8 +106,8 @@ Book::Book(const std::filesystem::path& path) try : text_(read_file(path)) {
             refuse(number, "sfen", line);
         } else {
             const auto words = split_words(line);
-            const bool move = words[0].size() == 4 || words[0].size() == 5;
-            if (!move || words.size() > 5) refuse(number, "a move, its reply and numbers", line);
+            if (!stands_for_move(words[0]) || words.size() > 5)
+                refuse(number, "a move, its reply and numbers", line);
         }
     }
     end_position(text_.data() + text_.size());

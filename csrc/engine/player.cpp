@@ -25,10 +25,11 @@ Player::~Player() {
 }
 
 void Player::load(const Settings& settings) {
+    worker_.wait();
+    if (models_.is_loaded(settings)) return;
     std::exception_ptr failure;
     worker_.start([&] {
         try {
-            if (models_.is_loaded(settings)) return;
             search_.set_evaluators({});
             models_.load(settings, output_);
             search_.set_evaluators(models_.evaluators());
