@@ -26,6 +26,8 @@ _SIZES = ((200, 60), (80, 24))
 def display(settings: Settings) -> Iterator[Row]:
     """The screen on a pseudo-terminal beside training: seconds an iteration with and without it."""
     job = job_for(settings, 6, 128, epochs=2)
+    if settings.device.type != "cuda" and not settings.small:  # several iterations a block
+        job = dataclasses.replace(job, games=32, plies=16, batch=128)
     for width, height in _SIZES[:1] if settings.small else _SIZES:
         with tempfile.TemporaryDirectory() as folder:
             plan = Plan(
