@@ -12,6 +12,8 @@ namespace keisei::engine {
 namespace {
 
 constexpr std::size_t kMostConsidered = 16;
+// So many playouts at least for each move that is considered.
+constexpr std::size_t kBudgetPerMove = 4;
 // The transformation of values into logits: (kValueVisits + most visits) * kValueScale * q.
 constexpr double kValueVisits = 50.0;
 constexpr double kValueScale = 0.1;
@@ -67,9 +69,10 @@ void RootMoves::prepare(const Node& root, const SearchSettings& settings, uint64
     }
     allowed_count_ = static_cast<int>(std::ranges::count(allowed_, true));
     if (gumbel_) {
-        plan_ = halving_plan(
-            std::min<std::size_t>(kMostConsidered, static_cast<std::size_t>(allowed_count_)),
-            static_cast<std::size_t>(budget_));
+        const auto budget = static_cast<std::size_t>(budget_);
+        const std::size_t most =
+            std::clamp<std::size_t>(budget / kBudgetPerMove, 2, kMostConsidered);
+        plan_ = halving_plan(std::min(most, static_cast<std::size_t>(allowed_count_)), budget);
     }
     ready_ = true;
 }

@@ -194,15 +194,14 @@ class Search::Implementation {
         const bool gumbel = limits.nodes > 0 &&
                             (s.root == RootChoice::gumbel ||
                              (s.root == RootChoice::automatic && limits.nodes <= s.gumbel_limit));
-        state_.root_moves.begin(limits.root_labels, gumbel, limits.nodes);
-        prepare(limits);
+        prepare(limits, gumbel);
         visits_before_ = state_.tree.root()->visits;
         const int wanted = s.batch_size > 0 ? s.batch_size : evaluators_[0]->best_batch();
         batch_size_ =
             gumbel ? std::clamp<int64_t>(limits.nodes / kBudgetPerPlace, 1, wanted) : wanted;
     }
 
-    void prepare(const SearchLimits& limits) {
+    void prepare(const SearchLimits& limits, bool gumbel) {
         Node* root = state_.tree.root();
         state_.whole_root = !limits.root_labels.empty();
         const auto is_candidate = [&](int label) {
@@ -215,10 +214,12 @@ class Search::Implementation {
             root = state_.tree.root();
             remember(*root, state_.history);
         }
-        if (root->state == NodeState::expanded) {
-            prepare_root(state_);
-            show_mate();
-        }
+        const bool known = root->state == NodeState::expanded;
+        // The root's own evaluation takes one.
+        state_.root_moves.begin(limits.root_labels, gumbel, limits.nodes - (known ? 0 : 1));
+        if (!known) return;
+        prepare_root(state_);
+        show_mate();
     }
 
     // What each thread does.
@@ -249,25 +250,27 @@ class Search::Implementation {
 
     // The mate search, on a thread of its own.
     void look_for_mate() {
-        while (!state_.end && mate_ && mate_known_.answer == MateAnswer::unknown) {
+        while (!state_.end && mate_ && mate_known_.answer != MateAnswer::no_mate) {
             const uint32_t seen = state_.rounds;
-            // Nothing is to be told before the root is known; and what the playouts do not do the
-            // mate search does not take from them either.
             if (root_known() && advance_mate(kMatePortion)) {
                 if (finished()) state_.end = true;
+                if (mate_known_.answer == MateAnswer::mate) return;
             } else if (!state_.end) {
+                // For the root, or for more playouts: it keeps step with them.
                 state_.rounds.wait(seen);
             }
         }
     }
 
-    // Returns whether there was anything to do.
+    // The root is known. Returns whether there was anything to do.
     bool advance_mate(int64_t portion) {
-        if (!mate_ || mate_known_.answer != MateAnswer::unknown) return false;
-        const int64_t allowed = kFirstMateNodes + kMateNodesPerPlayout * state_.nodes;
-        const int64_t nodes = std::min(portion, allowed - mate_known_.nodes);
-        if (nodes <= 0) return false;
-        mate_known_ = mate_->advance(nodes, [this] { return state_.end.load(); });
+        if (!mate_ || mate_known_.answer == MateAnswer::no_mate) return false;
+        if (mate_known_.answer == MateAnswer::unknown) {
+            const int64_t allowed = kFirstMateNodes + kMateNodesPerPlayout * state_.nodes;
+            const int64_t nodes = std::min(portion, allowed - mate_known_.nodes);
+            if (nodes <= 0) return false;
+            mate_known_ = mate_->advance(nodes, [this] { return state_.end.load(); });
+        }
         show_mate();
         return true;
     }
