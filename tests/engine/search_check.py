@@ -1,4 +1,4 @@
-"""The search without USI: ``keisei_search_check`` built with the thread sanitizer, and its answers."""
+"""The search without USI: ``keisei_search_check``, built with the thread sanitizer."""
 
 from __future__ import annotations
 
@@ -27,7 +27,9 @@ def build(folder: Path) -> Path:
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not program.exists():
-            ninja = shutil.which("ninja", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+            ninja = shutil.which(
+                "ninja", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+            )
             for command in (
                 [
                     *(cmake, "--preset", "tsan", "-S", str(ROOT), "-B", str(folder / "build")),
@@ -39,7 +41,9 @@ def build(folder: Path) -> Path:
                     *("--target", "keisei_search_check", "--parallel", "2"),
                 ],
             ):
-                done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+                done = subprocess.run(
+                    command, cwd=ROOT, capture_output=True, text=True, check=False
+                )
                 assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
     return program
 

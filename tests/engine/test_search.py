@@ -31,7 +31,7 @@ def is_mate(sfen: str, moves: list[str]) -> bool:
     return not position.legal_moves()
 
 
-@pytest.mark.parametrize("sfen, plies", [(MATE_IN_ONE, 1), (MATE_IN_THREE, 3)])
+@pytest.mark.parametrize(("sfen", "plies"), [(MATE_IN_ONE, 1), (MATE_IN_THREE, 3)])
 def test_the_tree_proves_mates_by_itself(search: SearchCheck, sfen: str, plies: int) -> None:
     search.position(sfen)
     report = search.go("nodes 20000")
@@ -84,7 +84,7 @@ def test_who_wants_a_draw_repeats_and_who_does_not_plays_on(search: SearchCheck)
         assert (report.best.pv[0] == again) == (worth > 0)
 
 
-# Black's rook checks along the ranks for ever: each fourth occurrence after a check loses for black.
+# Black's rook can check on ranks a and b for ever: the fourth occurrence of a position loses.
 CHASE = "4k4/9/9/9/9/9/9/9/R7K b r2b4g4s4n4l18p 1"
 
 
