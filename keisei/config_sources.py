@@ -36,9 +36,12 @@ ENVIRONMENT_FOREIGN = frozenset(
         "COMMIT",
         "CUDA",
         "CUDA_COMPILE_ONLY",
+        "FUZZ",
         "MARCH",
         "PLAY",
         "SANITIZE",
+        "SEARCH_CHECK",
+        "SEARCH_ONLY",
         "WERROR",
     )
 )
