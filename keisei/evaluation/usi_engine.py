@@ -76,6 +76,8 @@ class BestMove:
     info: SearchInfo
     seconds: float
     """wall time from ``go`` to the answer"""
+    others: tuple[SearchInfo, ...] = ()
+    """the second best line of play and on, if the engine was to say them (``MultiPV``)"""
 
 
 @dataclass
@@ -229,13 +231,14 @@ class UsiEngine:
         begun = time.monotonic()
         self.send(f"go {limits}".rstrip())
         self._searching = True
-        info = SearchInfo()
+        infos = {1: SearchInfo()}
         try:
             while True:
                 line = self._line(begun + seconds, "bestmove")
                 words = line.split()
                 if words[:1] == ["info"]:
-                    info = _updated(info, words)
+                    number = _line_of_play(words)
+                    infos[number] = _updated(infos.get(number, SearchInfo()), words)
                 elif words[:1] == ["bestmove"]:
                     break
         finally:
@@ -244,7 +247,8 @@ class UsiEngine:
         if len(words) < 2:
             raise BadAnswer(f"engine {self.name}: expected a move after bestmove, got {line!r}")
         ponder = words[3] if words[2:3] == ["ponder"] and len(words) > 3 else None
-        return BestMove(words[1], ponder, info, taken)
+        best, *others = (infos[number] for number in sorted(infos))
+        return BestMove(words[1], ponder, best, taken, tuple(others))
 
     def stop(self) -> None:
         """Ends a search, if there is one; ``go`` then has its answer."""
@@ -415,8 +419,15 @@ def _misfit(option: EngineOption, value: str) -> str | None:
     return None
 
 
+def _line_of_play(words: Sequence[str]) -> int:
+    """Which of several an ``info`` line is about; the first, if it does not say."""
+    if "string" in words or "multipv" not in words:
+        return 1
+    return max(1, _whole(words[words.index("multipv") + 1 :]) or 1)
+
+
 def _updated(info: SearchInfo, words: Sequence[str]) -> SearchInfo:
-    """What an ``info`` line adds. Of several lines of play only the first counts."""
+    """What an ``info`` line adds."""
     values = {
         "depth": info.depth,
         "nodes": info.nodes,
@@ -424,8 +435,6 @@ def _updated(info: SearchInfo, words: Sequence[str]) -> SearchInfo:
         "mate": info.mate,
     }
     pv = info.pv
-    if "multipv" in words and words[words.index("multipv") + 1 :][:1] not in ([], ["1"]):
-        return info
     at = 1
     while at < len(words):
         word, rest = words[at], words[at + 1 :]

@@ -58,6 +58,7 @@ def test_an_engine_is_started_asked_and_left() -> None:
     assert not e.is_running
     assert first.move == "1g1f" and first.ponder is None and first.seconds > 0
     assert first.info == SearchInfo(3, 12, 100, None, ("1g1f", "3c3d"))
+    assert first.others == (SearchInfo(centipawns=-900, pv=("9i9h",)),)
     assert second.info.centipawns == 200
 
 
