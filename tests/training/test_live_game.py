@@ -35,7 +35,8 @@ def steps(
     )
     env.reset(STARTS)
     buffer = ExperienceBuffer(PLIES, GAMES, torch.device(device))
-    network = ResNet(depth=1, width=8, se_ratio=4).to(device)
+    network = ResNet(depth=1, width=8, se_ratio=4)
+    network.to(device, memory_format=torch.channels_last)  # as a run has it
     agent = PPOAgent(network, settings, torch.device(device))
     return StepManager(env, agent, buffer, seed=1, watched=watched), env, buffer
 
