@@ -93,6 +93,11 @@ class TorchScriptEvaluator final : public Evaluator {
         check_manifest(read_manifest(path));
         device_ = device_of(device);
         dtype_ = dtype_of(precision);
+        if (device_.is_cuda()) {
+            // fp32 is what it says: TF32 keeps ten bits of a factor. Who wants speed has bf16.
+            at::globalContext().setAllowTF32CuDNN(false);
+            at::globalContext().setAllowTF32CuBLAS(false);
+        }
         module_ = torch::jit::load(path, device_);
         module_.eval();
         module_.to(device_, dtype_);

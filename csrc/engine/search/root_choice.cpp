@@ -16,7 +16,7 @@ constexpr std::size_t kMostConsidered = 16;
 constexpr std::size_t kBudgetPerMove = 4;
 // The transformation of values into logits: (kValueVisits + most visits) * kValueScale * q.
 constexpr double kValueVisits = 50.0;
-constexpr double kValueScale = 0.1;
+constexpr double kValueScale = 0.5;
 
 // For each of `budget` playouts how often its move has been visited by then: `considered` moves in
 // the first phase, then the better half of them, and so on; all phases have about equal parts.
