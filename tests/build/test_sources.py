@@ -36,7 +36,7 @@ def test_no_globbed_sources() -> None:
 def test_presets_are_those_documented() -> None:
     presets = json.loads((ROOT / "CMakePresets.json").read_text())["configurePresets"]
     shown = {preset["name"] for preset in presets if not preset.get("hidden")}
-    assert shown == {"dev", "release", "cpu-only", "asan", "tsan", "cuda-compile"}
+    assert shown == {"dev", "release", "cpu-only", "asan", "tsan", "fuzz", "cuda-compile"}
 
 
 def test_cmake_and_python_versions_agree() -> None:
