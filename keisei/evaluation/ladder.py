@@ -56,6 +56,7 @@ class Ladder:
         self.path = path
         self.anchors = dict(anchors)
         self._scores: dict[_Key, Score] = {}
+        self._rated: dict[float, dict[str, Rating]] = {}
         if path is not None and path.exists():
             try:
                 self._read(json.loads(path.read_text(encoding="utf-8")))
@@ -74,6 +75,7 @@ class Ladder:
         for (a, b), score in results.items():
             key = (a, b, step)
             self._scores[key] = self._scores.get(key, Score()) + score
+        self._rated.clear()
         self._write()
 
     def forget_after(self, step: int) -> None:
@@ -81,6 +83,7 @@ class Ladder:
         kept = {key: s for key, s in self._scores.items() if key[2] is None or key[2] <= step}
         if kept != self._scores:
             self._scores = kept
+            self._rated.clear()
             self._write()
 
     @property
@@ -92,12 +95,18 @@ class Ladder:
         return dict(results)
 
     def ratings(self, confidence: float = CONFIDENCE) -> dict[str, Rating]:
-        """Players and their ratings, the strongest first; empty before an anchor has played."""
-        results = self.results
-        names = {name for pair, score in results.items() if score.games for name in pair}
-        if not names & set(self.anchors):
-            return {}
-        return bradley_terry(results, self.anchors, confidence)
+        """Players and their ratings, the strongest first; empty before an anchor has played.
+
+        Hundreds of players take seconds, so ratings are kept until games are added or dropped.
+        """
+        if confidence not in self._rated:
+            results = self.results
+            names = {name for pair, score in results.items() if score.games for name in pair}
+            played = not names.isdisjoint(self.anchors)
+            self._rated[confidence] = (
+                bradley_terry(results, self.anchors, confidence) if played else {}
+            )
+        return dict(self._rated[confidence])
 
     def unrated(self) -> tuple[tuple[str, ...], ...]:
         """Players whom no games connect with an anchor, in groups that games connect."""

@@ -194,7 +194,10 @@ class _Fit:
                 spread[self.a, self.a] + spread[self.b, self.b] - 2 * spread[self.a, self.b]
             )
             residual = self._points() - self.games * rate + leverage * (0.5 - rate)
-            step = spread[: self.free, : self.free] @ self.vector(residual)
+            # The half games tell of the ratings, too: without them a step after a single game is
+            # twice too far, and goes to and fro for ever.
+            slope = self.matrix((self.games + leverage) * rate * (1 - rate))
+            step = np.linalg.solve(slope, self.vector(residual))
             size = float(np.abs(step).max())
             self.level[: self.free] += step / max(size, 1.0)
             if size < 1e-9:

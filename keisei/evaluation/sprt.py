@@ -20,6 +20,9 @@ from typing import Literal
 
 from keisei.evaluation.scores import Pairs, Score, likeliest, rate_of_elo
 
+# Beyond, expected scores are 0 or 1 as far as numbers can tell, and no result is possible.
+_MOST = 4000
+
 
 @dataclass(frozen=True)
 class SPRT:
@@ -34,7 +37,10 @@ class SPRT:
     """how often, at most, H0 is accepted though the player is at least elo1 stronger"""
 
     def __post_init__(self) -> None:
-        if not -math.inf < self.elo0 < self.elo1 < math.inf:
+        for name in ("elo0", "elo1"):
+            if not abs(getattr(self, name)) <= _MOST:
+                raise ValueError(f"{name}: expected -{_MOST} to {_MOST}, got {getattr(self, name)}")
+        if not self.elo0 < self.elo1:
             raise ValueError(f"elo1: expected more than elo0 {self.elo0}, got {self.elo1}")
         for name in ("alpha", "beta"):
             if not 0 < getattr(self, name) < 0.5:

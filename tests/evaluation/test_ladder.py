@@ -3,6 +3,7 @@ import math
 
 import pytest
 
+import keisei.evaluation.ladder as ladder_module
 from keisei.evaluation.ladder import Ladder, LadderError
 from keisei.evaluation.ratings import Score, bradley_terry
 
@@ -51,6 +52,28 @@ def test_what_was_played_later_is_forgotten(tmp_path):
     whole = filled()
     whole.add("usi", "random", Score(5, 0, 0))
     assert ladder.ratings() == whole.ratings()
+
+
+def test_ratings_are_reckoned_once_for_the_same_games(monkeypatch):
+    reckoned = []
+
+    def reckon(results, anchors, confidence):
+        reckoned.append(len(results))
+        return bradley_terry(results, anchors, confidence)
+
+    monkeypatch.setattr(ladder_module, "bradley_terry", reckon)
+    ladder = Ladder()
+    ladder.add("a", "random", Score(3, 0, 1), step=1)
+    before = ladder.ratings()
+    before.clear()  # what a caller does with its copy is no matter
+    assert ladder.ratings() and ladder.rows() and ladder.text()
+    assert reckoned == [1]
+    ladder.add("b", "random", Score(1, 0, 1), step=2)
+    assert set(ladder.ratings()) == {"a", "b", "random"}
+    ladder.forget_after(1)
+    assert set(ladder.ratings()) == {"a", "random"}
+    assert ladder.ratings(0.5)["a"].high < ladder.ratings()["a"].high
+    assert reckoned == [1, 2, 1, 1]
 
 
 def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch):

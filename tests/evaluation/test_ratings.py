@@ -15,7 +15,16 @@ def ratings_of(results, anchors=None, **options):
 
 
 @pytest.mark.parametrize(
-    "score", [Score(60, 30, 10), Score(10, 0, 0), Score(0, 0, 7), Score(0, 9, 0), Score(1, 0, 99)]
+    "score",
+    [
+        Score(60, 30, 10),
+        Score(10, 0, 0),
+        Score(0, 0, 7),
+        Score(0, 9, 0),
+        Score(1, 0, 99),
+        Score(1, 0, 0),
+        Score(0, 0, 1),
+    ],
 )
 def test_two_players_have_closed_forms(score):
     rating = ratings_of({("a", "random"): score})["a"]
@@ -24,6 +33,19 @@ def test_two_players_have_closed_forms(score):
     assert rating.elo == pytest.approx(400 * math.log10((points + 0.5) / (lost + 0.5)))
     assert (rating.low, rating.high) == pytest.approx(score.elo_interval(), abs=0.01)
     assert (rating.games, rating.score) == (score.games, score.rate)
+
+
+def test_one_game_among_many_is_no_obstacle():
+    results = {
+        ("b", "random"): Score(1, 0, 2),
+        ("c", "random"): Score(4, 0, 0),
+        ("b", "a"): Score(1, 0, 0),
+        ("c", "b"): Score(2, 1, 1),
+        ("d", "b"): Score(3, 0, 1),
+    }
+    ratings = bradley_terry(results, {"random": 0})
+    assert set(ratings) == {"a", "b", "c", "d", "random"}
+    assert ratings["a"].elo < ratings["b"].elo < ratings["d"].elo < ratings["c"].elo
 
 
 def test_the_anchor_shifts_everything():

@@ -65,6 +65,12 @@ def test_a_decision():
     assert test.describe(Score(60, 0, 20)).endswith("H1 accepted")
 
 
+@pytest.mark.parametrize("results", [Score(9, 0, 0), Score(0, 9, 0), Pairs((9, 0, 0, 0, 0))])
+def test_the_farthest_hypotheses_still_have_a_number(results):
+    for test in (SPRT(0, 4000), SPRT(-4000, 0), SPRT(-4000, 4000)):
+        assert math.isfinite(test.llr(results))
+
+
 def test_pairs_need_fewer_games_where_the_opening_decides():
     # Black wins each game but one in ten, in which the better one draws the lost side.
     pairs = Pairs((0, 0, 90, 10, 0))
@@ -81,7 +87,9 @@ def test_pairs_need_fewer_games_where_the_opening_decides():
         ((10, 10), "elo1: expected more than elo0 10, got 10"),
         ((0, 10, 0), "alpha: expected more than 0 and less than 0.5, got 0"),
         ((0, 10, 0.05, 0.5), "beta: expected more than 0 and less than 0.5, got 0.5"),
-        ((0, math.inf), "elo1: expected more than elo0 0, got inf"),
+        ((0, math.inf), "elo1: expected -4000 to 4000, got inf"),
+        ((0, 1e6), "elo1: expected -4000 to 4000, got 1000000.0"),
+        ((-1e6, 0), "elo0: expected -4000 to 4000, got -1000000.0"),
     ],
 )
 def test_what_makes_no_sense_is_refused(arguments, words):
