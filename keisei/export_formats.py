@@ -70,9 +70,20 @@ def example_planes(batch: int, *, sees_occurrence: bool = True) -> Tensor:
 
 
 def _write_torchscript(network: nn.Module, manifest: str, path: Path) -> None:
-    with torchscript_is_meant():
+    with torchscript_is_meant(), _without_tf32():
         traced = torch.jit.trace(network, example_planes(3), check_trace=False)  # type: ignore[no-untyped-call]
         torch.jit.save(traced, str(path), _extra_files={MANIFEST_FILE: manifest})
+
+
+@contextlib.contextmanager
+def _without_tf32() -> Iterator[None]:
+    """A trace keeps whether its convolutions may round factors to TF32 on a GPU: they may not."""
+    allowed = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = allowed
 
 
 def _read_torchscript(path: Path) -> tuple[Run, str]:

@@ -108,6 +108,17 @@ def test_the_file_may_be_cast_and_frozen(tmp_path: Path, checkpoint: Path) -> No
     assert float(error.detach()) < 0.1
 
 
+def test_convolutions_of_the_file_keep_float32_on_a_gpu(tmp_path: Path, checkpoint: Path) -> None:
+    """Whether TF32 is allowed is a constant of the traced graph, whatever the loader allows."""
+    before = torch.backends.cudnn.allow_tf32
+    export.export_checkpoint(checkpoint, tmp_path / "policy.pt")
+    assert torch.backends.cudnn.allow_tf32 == before
+    module, _ = load(tmp_path / "policy.pt")
+    nodes = module.inlined_graph.findAllNodes("aten::_convolution")
+    assert len(nodes) > 5
+    assert [list(node.inputs())[-1].toIValue() for node in nodes] == [False] * len(nodes)
+
+
 def test_exporting_leaves_the_network_alone(tmp_path: Path, checkpoint: Path) -> None:
     model = load_model(checkpoint)
     network = model.network().to(memory_format=torch.channels_last).bfloat16().train()
