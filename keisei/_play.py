@@ -1,5 +1,7 @@
 """The command ``keisei_play``: becomes the native engine, with torch's libraries in its reach.
 
+With ``--analyse`` it is ``keisei.analyse``, which asks the engine.
+
 The engine finds torch by a path relative to itself, which holds where both lie in one folder of
 packages. In an overlay environment, or after ``--user`` and ``--target``, they may not: then the
 library path says where torch is.
@@ -41,9 +43,14 @@ def command(arguments: list[str]) -> tuple[str, list[str], dict[str, str]]:
 
 
 def main() -> None:
-    """Replace this process by the engine."""
+    """Replace this process by the engine, or go through a game with it."""
+    words = sys.argv[1:]
+    if any(word == "--analyse" or word.startswith("--analyse=") for word in words):
+        from keisei import analyse  # here, so that engines start without it
+
+        sys.exit(analyse.main(words))
     try:
-        program, arguments, environment = command(sys.argv[1:])
+        program, arguments, environment = command(words)
     except FileNotFoundError as error:
         sys.exit(str(error))
     os.execve(program, arguments, environment)

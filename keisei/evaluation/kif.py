@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from itertools import islice
+
 from keisei.evaluation.game_record import START_SFEN, GameRecord
 from keisei.evaluation.record_moves import (
     RANKS,
@@ -54,10 +57,21 @@ _KIF_DRAWN = {
 }
 
 
-def kif_text(game: GameRecord, encoding: str = "UTF-8") -> str:
-    """One game as KIF. ``encoding`` is only what its first line says."""
+def kif_text(
+    game: GameRecord, encoding: str = "UTF-8", comments: Sequence[Iterable[str]] = ()
+) -> str:
+    """One game as KIF.
+
+    Args:
+        game: The game.
+        encoding: Only what its first line says.
+        comments: None, or lines without their asterisk: those before the first move, then those
+            behind each move.
+    """
+    if len(comments) not in (0, game.plies + 1):
+        raise ValueError(f"comments: expected none or {game.plies + 1}, got {len(comments)}")
     name = _HANDICAPS.get(game.start)
-    black, white = ("先手", "後手") if name in (None, "平手") else ("下手", "上手")
+    black, white = side_names(game.start)
     lines = [f"# KIF version=2.0 encoding={encoding}", f"# {note_of(game)}"]
     if game.date is not None:
         lines.append(f"開始日時：{slashes(game.date)}")
@@ -67,18 +81,38 @@ def kif_text(game: GameRecord, encoding: str = "UTF-8") -> str:
     lines += _kif_board(game.start) if name is None else []
     lines += [f"{black}：{game.black}", f"{white}：{game.white}"]
     lines.append("手数----指手---------消費時間--")
+    lines += [f"*{comment}" for comment in comments[0]] if comments else []
     totals = [0, 0]
     for move in moves_of(game):
         lines.append(f"{move.ply:4} {_kif_move(move)}{_kif_time(move.seconds, move.total)}")
         totals[move.is_white] = move.total
         if move.score is not None:
             lines.append(f"** {move.score}")
+        lines += [f"*{comment}" for comment in comments[move.ply]] if comments else []
     white_to_move = white_moves(game, game.plies)
     last = _pad(_kif_ending(game, white_to_move))
     time = _kif_time(0 if game.seconds else None, totals[white_to_move])
     lines.append(f"{game.plies + 1:4} {last}{time}")
     lines.append(f"まで{game.plies}手で{_kif_summary(game, black, white, white_to_move)}")
     return "\n".join(lines) + "\n"
+
+
+def side_names(start: str) -> tuple[str, str]:
+    """What black and white are called in a game with this first position."""
+    handicap = _HANDICAPS.get(start) not in (None, "平手")
+    return ("下手", "上手") if handicap else ("先手", "後手")
+
+
+def kif_line(game: GameRecord, plies: int, moves: Sequence[str]) -> str:
+    """Other moves after the first ``plies`` of a game, as in ``▲７六歩(77)△３四歩(33)``.
+
+    Raises ValueError at an illegal move.
+    """
+    other = GameRecord("", "", game.start, (*game.moves[:plies], *moves), "unfinished", None)
+    return "".join(
+        f"{'△' if move.is_white else '▲'}{_kif_move(move).rstrip(' ')}"
+        for move in islice(moves_of(other), plies, None)
+    )
 
 
 def _kif_square(square: str) -> str:

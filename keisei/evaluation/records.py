@@ -20,7 +20,7 @@ The move number of an SFEN is kept in SFEN lines only.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from keisei.evaluation.csa import csa_text
@@ -59,12 +59,16 @@ def sfen_text(games: Iterable[GameRecord], comments: bool = False) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def write_kif(path: Path, game: GameRecord) -> None:
-    """Writes one game: UTF-8 if the name ends in ``.kifu``, else Shift-JIS (``?`` for the rest)."""
+def write_kif(path: Path, game: GameRecord, comments: Sequence[Iterable[str]] = ()) -> None:
+    """Writes one game: UTF-8 if the name ends in ``.kifu``, else Shift-JIS (``?`` for the rest).
+
+    ``comments`` are as for ``kif_text``.
+    """
     if path.suffix == ".kifu":
-        path.write_text(kif_text(game), encoding="utf-8")
+        path.write_text(kif_text(game, comments=comments), encoding="utf-8")
     else:
-        path.write_bytes(kif_text(game, "Shift_JIS").encode("cp932", errors="replace"))
+        text = kif_text(game, "Shift_JIS", comments)
+        path.write_bytes(text.encode("cp932", errors="replace"))
 
 
 def write_csa(path: Path, games: Iterable[GameRecord]) -> None:

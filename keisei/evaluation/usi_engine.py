@@ -88,6 +88,8 @@ class _Said:
     stderr: collections.deque[str] = field(
         default_factory=lambda: collections.deque(maxlen=_STDERR_LINES)
     )
+    remark: str = ""
+    """its last ``info string``"""
 
 
 class UsiEngine:
@@ -99,6 +101,7 @@ class UsiEngine:
             a blank is an underscore.
         name: What errors call it; the program's name where none is given.
         folder: Where it runs; None: here.
+        environment: All its environment variables; None: this program's.
         start_seconds: How long ``usi`` may take.
         ready_seconds: How long ``isready`` may take.
     """
@@ -110,6 +113,7 @@ class UsiEngine:
         options: Mapping[str, str] | None = None,
         name: str | None = None,
         folder: str | Path | None = None,
+        environment: Mapping[str, str] | None = None,
         start_seconds: float = 30.0,
         ready_seconds: float = 120.0,
     ) -> None:
@@ -121,6 +125,7 @@ class UsiEngine:
         self.declared: dict[str, EngineOption] = {}
         self._given = dict(options or {})
         self._folder = folder
+        self._environment = environment
         self._start_seconds = start_seconds
         self._ready_seconds = ready_seconds
         self._process: subprocess.Popen[bytes] | None = None
@@ -159,6 +164,7 @@ class UsiEngine:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 cwd=self._folder,
+                env=self._environment,
                 start_new_session=True,  # so that a signal to this program is not one to it
             )
         except OSError as error:
@@ -337,8 +343,9 @@ class UsiEngine:
         for thread in self._threads:
             thread.join(1.0)
         how = "closed its output" if status is None else f"ended with status {status}"
+        remark = f"; its last info string: {self._said.remark}" if self._said.remark else ""
         return EngineCrashed(
-            f"engine {self.name}: it {how}; its last words on stderr: {self._last_words()}"
+            f"engine {self.name}: it {how}; its last words on stderr: {self._last_words()}{remark}"
         )
 
     def _last_words(self) -> str:
@@ -350,6 +357,8 @@ def _read_lines(process: subprocess.Popen[bytes], said: _Said) -> None:
     with contextlib.suppress(OSError, ValueError):
         for raw in process.stdout:
             line = raw.decode("utf-8", "replace").strip()
+            if line.startswith("info string "):
+                said.remark = line.removeprefix("info string ")
             if line:
                 said.lines.put(line)
     said.lines.put(None)
