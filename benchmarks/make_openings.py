@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import random
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -80,9 +81,9 @@ def _check(args: argparse.Namespace) -> None:
                 continue
             position = _position(line)
             faults = []
-            for key in _keys(position):
-                if seen.setdefault(key, number) != number:
-                    faults.append(f"the position of line {seen[key]}, or its mirror image")
+            first = min(seen.setdefault(key, number) for key in _keys(position))
+            if first != number:
+                faults.append(f"the position of line {first}, or its mirror image")
             if position.in_check:
                 faults.append("in check")
             if not _balanced(engine, position, JUDGE_NODES, BALANCED):
@@ -91,7 +92,7 @@ def _check(args: argparse.Namespace) -> None:
                 print(f"{args.file}: line {number}: {fault}")
             wrong += bool(faults)
     print(f"{args.file}: {wrong} lines are not as they should be")
-    sys.exit(wrong > 0)
+    sys.exit(1 if wrong else 0)
 
 
 def _position(line: str) -> Position:
@@ -111,15 +112,7 @@ def _keys(position: Position) -> set[str]:
 
 def _mirrored(rank: str) -> str:
     """One rank of an SFEN from right to left; ``+`` stays before its piece."""
-    squares: list[str] = []
-    promoted = ""
-    for sign in rank:
-        if sign == "+":
-            promoted = sign
-        else:
-            squares.append(promoted + sign)
-            promoted = ""
-    return "".join(reversed(squares))
+    return "".join(reversed(re.findall(r"\+?.", rank)))
 
 
 def _asked(engine: UsiEngine, position: Position, nodes: int, lines: int) -> BestMove:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -12,17 +13,25 @@ from keisei.evaluation.openings import START, Opening, assign, load_openings, pa
 
 
 def test_those_that_keisei_brings() -> None:
+    """500, legal (or they would not load), going on, calm, and no two to one position."""
     openings = load_openings()
-    assert len(openings) >= 40 and len(set(openings)) == len(openings)
-    ends = set()
+    assert len(openings) == 500
+    ends: dict[str, Opening] = {}
+    movers = [0, 0]
     for opening in openings:
         position = Position.from_sfen(opening.start)
         for move in opening.moves:
             position.push(move)
-        assert position.outcome() is None
-        assert position.turn == 0, "black moves first, as after no opening"
-        ends.add(position.sfen())
-    assert len(ends) == len(openings), "no two lead to the same position"
+        assert opening.start == START.start and 12 <= len(opening.moves) <= 24
+        assert position.outcome() is None and not position.in_check
+        assert len(position.legal_moves()) > 20, "somebody is nearly beaten"
+        board, mover, hands, _ = position.sfen().split()
+        mirrored = "/".join("".join(re.findall(r"\+?.", rank)[::-1]) for rank in board.split("/"))
+        for key in {f"{board} {mover} {hands}", f"{mirrored} {mover} {hands}"}:
+            assert key not in ends, f"{opening} and {ends[key]} lead to one position"
+            ends[key] = opening
+        movers[position.turn] += 1
+    assert min(movers) > 100 and {len(opening.moves) for opening in openings} == {*range(12, 25)}
 
 
 def test_a_file_of_openings(tmp_path: Path) -> None:

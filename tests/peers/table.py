@@ -64,14 +64,13 @@ def _zshogi() -> tuple[str, ...] | None:
 
 
 PEERS = (
-    # Knows main time and byoyomi alone, needs 100 ms more than its byoyomi, and aborts at a word
-    # of ``go`` that it does not know.
+    # Aborts at words of ``go`` other than these, ``byoyomi`` among them, which it oversteps.
     Peer(
         "GPS Shogi",
         "Debian: gpsshogi, gpsshogi-data",
         lambda: _program("gpsusi"),
         "btime 0 wtime 0 byoyomi 1000",
-        TimeControl(byoyomi=5000),
+        TimeControl(main=120_000),
         {"LimitDepth": "4", "BookDepth": "0"},
     ),
     Peer(
