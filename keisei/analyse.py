@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import io
 import json
+import os
 import re
 import sys
 from pathlib import Path
@@ -46,6 +47,9 @@ def main(argv: list[str] | None = None) -> int:
     try:
         games = read_games(args.analyse)
         _analyse(args, games)
+    except BrokenPipeError:  # whoever read the table has enough of it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains too
+        return 1
     except (RecordError, EngineError, OSError, ModuleNotFoundError) as error:
         sys.stderr.write(f"keisei_play: {error}\n")
         return 1

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from engine.driver import Engine, fields, run, score_line
+from engine.driver import KEISEI_PLAY, Engine, fields, run, score_line
 
 from keisei import analyse
 
@@ -85,6 +85,29 @@ def test_each_game_of_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert sorted(file.name for file in tmp_path.glob("out*")) == [
         "out-1.kifu", "out-2.kifu", "out-3.kifu"
     ]  # fmt: skip
+
+
+def test_games_beyond_their_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "games.sfen"
+    shuffle = " ".join(["5i5h 5a5b 5h5i 5b5a"] * 3)
+    path.write_text(
+        f"startpos moves {shuffle} 7g7f\n"  # a fourth repetition that nobody saw
+        "sfen 1K7/RRBBGGGSP/PPPPPPP2/9/9/9/9/4k4/9 b 2S2L 1 moves 8a9a\n"  # no declaration
+    )
+    assert analyse.main(["--analyse", str(path), *MOCK, "--json"]) == 0
+    first, second = (json.loads(line)["moves"] for line in capsys.readouterr().out.splitlines())
+    assert len(first) == 13
+    assert second[0]["lines"] == [{"score": 9999, "mate": 1, "chance": 1.0, "moves": ["win"]}]
+
+
+def test_a_reader_that_leaves(game: Path) -> None:
+    command = [str(KEISEI_PLAY), "--analyse", str(game), *MOCK]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as done:
+        assert done.stdout is not None
+        assert done.stderr is not None
+        done.stdout.close()
+        assert done.stderr.read() == b""
+    assert done.returncode == 1
 
 
 def test_a_time_for_each_position(game: Path, capsys: pytest.CaptureFixture[str]) -> None:

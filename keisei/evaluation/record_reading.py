@@ -36,6 +36,8 @@ _READ_ENDINGS = {
 _NOTE = re.compile(r"^[#'] ?keisei (\{.*\})$", re.MULTILINE)
 _SCORE = re.compile(r"^\*(?:\* *|[#*]?評価値[= ])([+-]?\d+)(?:\s|$)")
 """of floodgate (and Shogi GUIs that write it), and of ShogiHome"""
+_INDEX = re.compile(r"illegal move at index (\d+)")
+"""how rsshogi says it"""
 _DATE = re.compile(r"(\d{4})[-/](\d\d?)[-/](\d\d?)(?:\D+(\d\d?):(\d\d)(?::(\d\d))?)?")
 
 
@@ -167,7 +169,8 @@ def _game_of(path: Path, text: str, kind: Literal["KIF", "CSA"]) -> GameRecord:
         )  # fmt: skip
         last = _played_out(game).outcome()
     except (ValueError, TypeError) as error:
-        raise RecordError(f"{path}: {error}") from error
+        why = _INDEX.sub(lambda found: f"ply {int(found[1]) + 1}: illegal move", str(error))
+        raise RecordError(f"{path}: {why}") from error
     by_check = last is not None and last.ending == "perpetual_check"
     if not note and game.ending == "illegal_move" and by_check:
         game = dataclasses.replace(game, ending="perpetual_check")

@@ -557,10 +557,10 @@ def test_lines_end_as_the_rules_say(tmp_path):
     ("name", "text", "words"),
     [
         ("a.kif", "garbage\n", "expected a KIF record, got none"),
-        ("a.kif", "手合割：平手\n   1 ７五歩(77)\n", "illegal move at index 0"),
+        ("a.kif", "手合割：平手\n   1 ７五歩(77)\n", "ply 1: illegal move"),
         ("a.kif", "手合割：平手\n   1 ７六歩(77)\n# keisei {]\n", "a.kif"),
         ("a.csa", "garbage\n", "expected a CSA record, got none"),
-        ("a.csa", "V2.2\nPI\n+\n+7775FU\n", "illegal move at index 0"),
+        ("a.csa", "V2.2\nPI\n+\n+7775FU\n", "ply 1: illegal move"),
         ("a.sfen", "", "expected a game, got none"),
         ("a.sfen", "startpos\nlishogi\n", "line 2: expected 'startpos' or 'sfen'"),
         ("a.sfen", "startpos 7g7f\n", "line 1: expected 'moves', got '7g7f'"),
