@@ -1,5 +1,6 @@
 #include "engine/player.h"
 
+#include <condition_variable>
 #include <exception>
 #include <mutex>
 #include <stdexcept>
@@ -9,6 +10,7 @@ namespace keisei::engine {
 
 struct Player::Shared {
     std::mutex mutex;
+    std::condition_variable changed;
     Progress progress;
     bool noticed = false;  // there was a notice since the last look
 };
@@ -21,7 +23,7 @@ Player::Player(LoadNetwork load_network, UsiOutput& output, Notify notify)
 
 Player::~Player() {
     stop();
-    wait();
+    worker_.wait();
 }
 
 void Player::load(const Settings& settings) {
@@ -57,6 +59,7 @@ uint64_t Player::search(const Settings& settings, const game::Game& game, Search
             {
                 const std::lock_guard lock(shared->mutex);
                 shared->progress.report = report;
+                shared->changed.notify_all();
                 if (std::exchange(shared->noticed, true)) return;
             }
             notify_(start);
@@ -76,6 +79,7 @@ uint64_t Player::search(const Settings& settings, const game::Game& game, Search
             const std::lock_guard lock(shared->mutex);
             shared->progress.error = std::move(error);
             shared->progress.done = true;
+            shared->changed.notify_all();
         }
         notify_(start);
     });
@@ -97,18 +101,22 @@ uint64_t Player::solve(const game::Game& game, const MateLimits& limits) {
             shared->progress.mate = std::move(result);
             shared->progress.error = std::move(error);
             shared->progress.done = true;
+            shared->changed.notify_all();
         }
         notify_(start);
     });
     return start;
 }
 
-void Player::stop() {
-    stop_.request();
+void Player::reported_by(std::chrono::steady_clock::time_point time) {
+    std::unique_lock lock(shared_->mutex);
+    shared_->changed.wait_until(lock, time, [&] {
+        return shared_->progress.done || !shared_->progress.report.lines.empty();
+    });
 }
 
-void Player::wait() {
-    worker_.wait();
+void Player::stop() {
+    stop_.request();
 }
 
 Progress Player::look() {

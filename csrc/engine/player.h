@@ -2,6 +2,7 @@
 // session's; only the notice comes from another one.
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -46,9 +47,11 @@ class Player {
     // The next search begins without what earlier ones learned.
     void forget() { forget_ = true; }
 
-    // Wanted at once; `wait` then returns soon.
+    // Waits until there is a line to answer with, at most until that time.
+    void reported_by(std::chrono::steady_clock::time_point time);
     void stop();
-    void wait();
+    // Whether no work is left at that time; soon after `stop`.
+    bool idle_by(std::chrono::steady_clock::time_point time) { return worker_.idle_by(time); }
 
     // Where the work of the last start stands.
     Progress look();

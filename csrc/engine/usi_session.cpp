@@ -18,6 +18,8 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr int64_t kDeepest = 100'000;
+constexpr milliseconds kGrace{5};
+constexpr milliseconds kGraceOfFirst{30};
 
 int64_t since(std::chrono::steady_clock::time_point then,
               std::chrono::steady_clock::time_point now) {
@@ -421,8 +423,12 @@ void UsiSession::release() {
         output_.line(going.answer);
         return;
     }
+    // A search that has only begun is about to know its first move.
+    if (!going.command.mate) player_.reported_by(Clock::now() + kGraceOfFirst);
+    // The search ends within microseconds, but on a machine with much to do its thread may get its
+    // turn late: then what it reported last is the answer, and it ends behind.
     player_.stop();
-    player_.wait();
+    player_.idle_by(Clock::now() + kGrace);
     answer_from(going, player_.look());
 }
 

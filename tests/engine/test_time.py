@@ -244,12 +244,15 @@ class Control:
 
 
 CONTROLS = [
-    Control("byoyomi", 0, byoyomi=400),
-    Control("time and byoyomi", 2000, byoyomi=300),
-    Control("increment", 1500, increment=300),
-    Control("sudden death", 10_000),
-    Control("movetime", 0, movetime=300),
+    Control("byoyomi", 0, byoyomi=1200),
+    Control("time and byoyomi", 3000, byoyomi=1000),
+    Control("increment", 3000, increment=1000),
+    Control("sudden death", 15_000),
+    Control("movetime", 0, movetime=1000),
 ]
+# The margin that a user of a slow line sets; that of the other clocks is the default, which is half
+# of what there is.
+DELAY = "setoption name NetworkDelay value 500"
 
 
 def timed_moves(engine: Engine, control: Control, count: int) -> Iterator[tuple[float, int]]:
@@ -283,6 +286,7 @@ def test_2_000_timed_moves_on_a_loaded_machine(start: Start, count: int) -> None
         players = []
         for control in CONTROLS:
             engine = start("--model", "uniform")
+            engine.ask(DELAY)
             engine.ready()
             players.append(
                 threading.Thread(
