@@ -78,7 +78,7 @@ PEERS = (
         "Debian: fairy-stockfish",
         lambda: _program("fairy-stockfish"),
         "nodes 1000",
-        TimeControl(main=20_000, increment=200),
+        TimeControl(main=20_000, increment=500),
     ),
     # Takes no notice of clocks: to a fixed depth.
     Peer(
@@ -104,6 +104,6 @@ PEERS = (
         "Debian: sjaakii",
         lambda: _adapted("sjaakii"),
         "depth 3",
-        TimeControl(main=20_000, increment=200),
+        TimeControl(main=20_000, increment=500),
     ),
 )
