@@ -11,6 +11,7 @@ import contextlib
 import json
 import logging
 import math
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -80,7 +81,8 @@ def main(argv: list[str] | None = None) -> int:
             sprt = _sprt(args)
             control = _control(args, players)
             ladder = _ladder(args, list(players))
-        except (ConfigError, CheckpointError, ValueError, RuntimeError) as error:
+            _check_places(args)
+        except (ConfigError, CheckpointError, ValueError, RuntimeError, OSError) as error:
             _log.error("keisei-evaluate: %s", error)
             return 2
         try:
@@ -147,10 +149,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"expected 1 or more, got {text}")
-    return number
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number from 1 on, got {text!r}")
+    return int(text)
 
 
 def _players(args: argparse.Namespace, stack: contextlib.ExitStack) -> dict[str, Player]:
@@ -166,6 +167,16 @@ def _sprt(args: argparse.Namespace) -> SPRT | None:
         return None
     elo0, elo1 = args.sprt
     return SPRT(elo0, elo1, alpha=args.alpha, beta=args.beta)
+
+
+def _check_places(args: argparse.Namespace) -> None:
+    """Refuses, before the first game, where the results could not be written after the last."""
+    if args.save_games is not None:
+        args.save_games.mkdir(parents=True, exist_ok=True)
+    json_file = None if args.json in (None, "-") else Path(args.json)
+    for name, path in (("--json", json_file), ("--ladder", args.ladder)):
+        if path is not None and not (path.parent.is_dir() and os.access(path.parent, os.W_OK)):
+            raise ValueError(f"{name}: expected a folder that can be written to, got {path.parent}")
 
 
 def _control(args: argparse.Namespace, players: Mapping[str, Player]) -> TimeControl | None:

@@ -151,7 +151,9 @@ def read_run(folder: Path) -> RunFiles:
     run.config = config if isinstance(config, dict) else {}
     record = _read_json(run, RUN_FILE)
     starts = record.get("starts") if isinstance(record, dict) else None
-    run.starts = [one for one in starts if isinstance(one, dict)] if starts else []
+    run.starts = (
+        [one for one in starts if isinstance(one, dict)] if isinstance(starts, list) else []
+    )
     _read_metrics(run)
     run.evaluations = [one for one in _read_lines(run, EVALUATION_FILE) if _has_step(one)]
     run.openings = [one for one in _read_lines(run, OPENINGS_FILE) if _has_step(one)]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import shutil
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -68,11 +69,21 @@ def settle(config: AppConfig, ranks: Ranks = SINGLE) -> Settled:
             fitted = fit_sizes(resolved, device, frozenset(open_keys), ranks=ranks.world_size)
         fitted = ranks.share(fitted)
         resolved = resolve_it(fitted={key: size * ranks.world_size for key, size in fitted.items()})
+    _check_command(resolved.alerts.command)
     check_shares(resolved, ranks)
     games_against_each(resolved)
     check_alike(resolved, ranks)
     check_memory(resolved, device, ranks.world_size)
     return Settled(resolved, device, tuple(warnings))
+
+
+def _check_command(command: Sequence[str]) -> None:
+    """A command of alerts that is not there shows now, not with the first alert hours later."""
+    if command and shutil.which(command[0]) is None:
+        raise ConfigError(
+            f"alerts.command: expected a program that can be run and its arguments, one a word, "
+            f"got {command[0]!r}"
+        )
 
 
 def unread_here(places: Mapping[str, str], device: torch.device, ranks: Ranks) -> list[str]:

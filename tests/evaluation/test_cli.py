@@ -152,3 +152,16 @@ def test_the_commands_of_the_pages_are_taken(page: str) -> None:
     for line in commands:
         if "--help" not in line and not line.startswith("keisei-evaluate --"):
             cli._parser().parse_args(shlex.split(line, comments=True)[1:])
+
+
+@pytest.mark.parametrize("option", ["--json", "--ladder"])
+def test_a_place_that_cannot_be_written_to_is_refused_before_the_first_game(
+    option: str, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_game(*args: object, **options: object) -> None:
+        raise AssertionError("a game was played")
+
+    monkeypatch.setattr("keisei.evaluation.cli.execute_full_evaluation_run", no_game)
+    place = tmp_path / "nowhere" / "out.json"
+    assert cli.main(["random", "greedy", option, str(place)]) == 2
+    assert f"{option}: expected a folder that can be written to, got {place.parent}" in caplog.text

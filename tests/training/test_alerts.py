@@ -206,6 +206,15 @@ def test_a_run_that_fails_raises_an_alert(tmp_path: Path) -> None:
     assert said.read_text() == "RuntimeError: broken\n"
 
 
+@pytest.mark.parametrize("word", ["/nowhere/program", "echo --told"])
+def test_a_command_that_is_not_there_is_refused_before_a_file_is_made(
+    tmp_path: Path, word: str
+) -> None:
+    with pytest.raises(ConfigError, match=f"alerts.command: expected a program .*, got '{word}'"):
+        trainer_of(with_alerts(tmp_path, command=[word]))
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_disk_is_watched(tmp_path: Path) -> None:
     trainer = trainer_of(with_alerts(tmp_path, rules={"disk-space": "resources.disk_free_gb >= 0"}))
     trainer.run_training_loop()
