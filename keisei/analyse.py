@@ -14,7 +14,7 @@ import re
 import sys
 from pathlib import Path
 
-from keisei._play import command
+from keisei._engine import command
 from keisei.evaluation.analysis import MARKS, JudgedMove, judge
 from keisei.evaluation.analysis_text import (
     HEADING,

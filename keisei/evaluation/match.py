@@ -12,6 +12,7 @@ from torch import Tensor
 
 from keisei import Position, ops
 from keisei.envs import ShogiVectorEnv
+from keisei.evaluation import game_record
 from keisei.evaluation.game_record import GameRecord
 from keisei.evaluation.openings import Opening, assign
 from keisei.evaluation.players import Choice, MatchStart, Opponent, Player, Turn, as_player
@@ -19,19 +20,7 @@ from keisei.evaluation.scores import Pairs, Score
 
 # What `ending` holds here: what the games' own endings are called, then those of players that
 # give a game up.
-ENDINGS = (
-    "",
-    "no_legal_move",
-    "declaration",
-    "repetition",
-    "perpetual_check",
-    "move_limit",
-    "resignation",
-    "time",
-    "illegal_move",
-    "crash",
-    "stall",
-)
+ENDINGS = ("", *game_record.ENDINGS)
 
 
 class MatchCancelledError(RuntimeError):

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from keisei import _libraries, _play, _torch_check
+from keisei import _engine, _libraries, _play, _torch_check
 
 
 def test_command_changes_the_environment_only_where_torch_is_not_beside() -> None:
-    program, arguments, environment = _play.command(["--model", "uniform"])
+    program, arguments, environment = _engine.command(["--model", "uniform"])
     assert Path(program) == _libraries.folder() / "bin" / "keisei_play"
     assert os.access(program, os.X_OK)
     assert arguments == ["keisei_play", "--model", "uniform"]
@@ -32,20 +32,20 @@ def test_torch_elsewhere_is_put_on_the_library_path(
         monkeypatch.setenv("LD_LIBRARY_PATH", inherited)
     (tmp_path / "torch" / "lib").mkdir(parents=True)
     elsewhere = _torch_check.InstalledTorch(tmp_path / "torch", "2.13.0", "")
-    monkeypatch.setattr(_play, "installed", lambda: elsewhere)
-    _, _, environment = _play.command([])
+    monkeypatch.setattr(_engine, "installed", lambda: elsewhere)
+    _, _, environment = _engine.command([])
     expected = str(tmp_path / "torch" / "lib") + (f":{inherited}" if inherited else "")
     assert environment["LD_LIBRARY_PATH"] == expected
 
 
 def test_missing_torch_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_play, "installed", lambda: None)
+    monkeypatch.setattr(_engine, "installed", lambda: None)
     with pytest.raises(SystemExit, match=r"keisei_play needs torch 2\.\d+\.\d+ .*not installed"):
         _play.main()
 
 
 def test_missing_engine_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(_play, "folder", lambda: tmp_path)
+    monkeypatch.setattr(_engine, "folder", lambda: tmp_path)
     with pytest.raises(SystemExit, match="expected the engine, found no such file"):
         _play.main()
 
