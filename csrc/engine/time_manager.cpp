@@ -52,7 +52,14 @@ TimeBudget time_budget(const ClockTimes& times, const TimeSettings& settings,
     const int64_t increment = bounded(times.increment);
     const int64_t byoyomi = bounded(times.byoyomi);
     const int64_t available = byoyomi > 0 ? rest + byoyomi : std::max(rest, increment);
-    const int64_t maximum = less_delay(available, settings.network_delay2);
+    int64_t maximum = less_delay(available, settings.network_delay2);
+    if (byoyomi == 0 && increment > 0) {
+        // A reserve of the delay is kept, or filled up again by spending less than comes back:
+        // a clock that lives on its increments alone is lost to one stall of the machine.
+        const int64_t above_reserve = rest - settings.network_delay2;
+        maximum = std::min(maximum,
+                           std::max(above_reserve, less_delay(increment, settings.network_delay)));
+    }
     // Byoyomi that is not used is lost.
     if (rest == 0 && increment == 0) return exactly(maximum, settings);
 

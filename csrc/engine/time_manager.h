@@ -47,8 +47,9 @@ struct TimeBudget {
 // A move must be sent at least the network's delay before the time is up: NetworkDelay2 where the
 // clock decides the game, NetworkDelay where only `movetime` asks; where little time is left, half
 // of it. Whether a runner has already added the increment to the remaining time differs between
-// them, so the increment is only counted on where the rest is smaller than it. Without any time
-// word the budget is MinimumThinkingTime, as if by `movetime`.
+// them, so the increment is only counted on where the rest is smaller than it; and where the rest
+// is smaller than NetworkDelay2, less is spent than comes back. Without any time word the budget is
+// MinimumThinkingTime, as if by `movetime`.
 TimeBudget time_budget(const ClockTimes& times, const TimeSettings& settings,
                        const GameStage& stage);
 

@@ -117,6 +117,9 @@ NONE = "-"
         # An increment; a rest that is smaller than it.
         ("60000 1000 - -", DEFAULTS, "1 0", (2000, 2200, 8800, 1)),
         ("300 1000 - -", DEFAULTS, "1 0", (500, 500, 500, 1)),
+        # A small increment: the reserve is kept, or grows again.
+        ("2000 100 - -", DEFAULTS, "1 0", (300, 300, 560, 1)),
+        ("241 100 - -", DEFAULTS, "1 0", (50, 50, 50, 1)),
         # Sudden death: the minimum is a tenth of the rest, not two seconds.
         ("10000 - - -", DEFAULTS, "200 0", (1000, 1000, 1600, 1)),
         ("100 0 0 -", DEFAULTS, "1 0", (8, 8, 8, 1)),
@@ -162,6 +165,8 @@ def test_no_budget_oversteps(manager: Manager) -> None:
         available = max(rest, 0) + byoyomi if byoyomi else max(rest, increment)
         assert 0 <= minimum <= optimum <= maximum, (got, rest, increment, byoyomi, setting)
         assert maximum <= available - min(setting[1], available // 2)
+        if increment and not byoyomi and rest < setting[1]:
+            assert maximum <= increment - min(setting[0], increment // 2), "the reserve shrinks"
 
 
 def test_when_to_answer(manager: Manager) -> None:
