@@ -114,7 +114,8 @@ def test_convolutions_of_the_file_keep_float32_on_a_gpu(tmp_path: Path, checkpoi
     export.export_checkpoint(checkpoint, tmp_path / "policy.pt")
     assert torch.backends.cudnn.allow_tf32 == before
     module, _ = load(tmp_path / "policy.pt")
-    nodes = module.inlined_graph.findAllNodes("aten::_convolution")
+    graph = module.inlined_graph  # its nodes live as long as it does
+    nodes = graph.findAllNodes("aten::_convolution")
     assert len(nodes) > 5
     assert [list(node.inputs())[-1].toIValue() for node in nodes] == [False] * len(nodes)
 

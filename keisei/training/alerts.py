@@ -61,7 +61,9 @@ Action = Callable[[Alert], None]
 
 
 def log_alert(alert: Alert) -> None:
-    """Says it in the log."""
+    """Says it in the log, where a failure stands already."""
+    if alert.name == FAILURE:
+        return
     if alert.begins:
         _log.warning("alert %s: %s", alert.name, alert.text)
     else:

@@ -125,7 +125,7 @@ def test_what_cannot_be_used_is_said(tmp_path: Path, caplog: pytest.LogCaptureFi
     assert run("random", "random") == 2
     assert run("random", f"usi:{sys.executable} {DUMMY} 'dies at once'", "--games", 2) == 1
     assert "ended with status 3" in caplog.text
-    assert run("random", "greedy", "--games", 2, "--json", tmp_path / "no/such/folder.json") == 1
+    assert run("random", "greedy", "--games", 2, "--json", tmp_path / "no/such/folder.json") == 2
     for arguments in ([], ["random", "--games", "0"], ["random", "--colour", "red"]):
         with pytest.raises(SystemExit) as left:
             run(*arguments)

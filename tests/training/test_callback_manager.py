@@ -46,7 +46,7 @@ class Noted(Callback):
         self.log.append((self.name, snapshot.event, snapshot.step))
 
     on_start = on_rollout_end = on_game_end = on_update_end = _note
-    on_evaluation = on_checkpoint = on_exception = on_finish = _note
+    on_live_game = on_evaluation = on_checkpoint = on_exception = on_finish = _note
 
 
 class Failing(Callback):

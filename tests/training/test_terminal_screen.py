@@ -112,7 +112,7 @@ def on_pseudo_terminal(use: Callable[[TerminalScreen], None]) -> str:
         assert drawn.enough.wait(60)
         use(screen)
         text = b""
-        while not text.endswith(LEAVE.encode()):
+        while LEAVE.encode() not in text:  # a drawing that was under way may still follow it
             text += os.read(ours, 65536)
         screen.stop()
     os.close(ours)
