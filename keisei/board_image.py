@@ -6,14 +6,12 @@ Black's pieces point up, white's down; promoted ones are red and have a ``+``, a
 from __future__ import annotations
 
 import functools
-import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from keisei.pieces import Piece, board_pieces, hand_pieces, squares_of
 
 _CELL = 40
 _BOARD = 9 * _CELL
@@ -29,7 +27,6 @@ _PAPER, _WOOD, _LINE, _INK = (250, 244, 230), (232, 192, 122), (96, 70, 32), (29
 _PIECE, _RED, _MOVED, _STANDS = (255, 240, 208), (179, 38, 30), (247, 236, 155), (240, 226, 196)
 # Half width and height of a piece, in cells: a house with a pointed roof.
 _OUTLINE = ((0.0, -0.44), (0.27, -0.32), (0.36, 0.42), (-0.36, 0.42), (-0.27, -0.32))
-_MOVE = re.compile(r"(?:([1-9][a-i])|[PLNSBRG]\*)([1-9][a-i])\+?")
 _HAND_ORDER = "RBGSNLP"
 
 Color = tuple[int, int, int]
@@ -77,21 +74,10 @@ class _Sheet:
         return np.asarray(self._image.reduce(_FINER), dtype=np.uint8)
 
 
-def _board_pieces(board: str) -> Iterator[tuple[int, int, str]]:
-    for row, rank in enumerate(board.split("/")):
-        column = 0
-        for token in re.findall(r"\+?[A-Za-z]|[1-9]", rank):
-            if token.isdigit():
-                column += int(token)
-            else:
-                yield column, row, token
-                column += 1
-
-
-def _piece(sheet: _Sheet, x: float, y: float, letters: str, cell: float = _CELL) -> None:
-    side = -1 if letters[-1].islower() else 1
+def _piece(sheet: _Sheet, x: float, y: float, piece: Piece, cell: float = _CELL) -> None:
+    letters, side = piece.letters, -1 if piece.is_white else 1
     sheet.shape([(x + side * a * cell, y + side * b * cell) for a, b in _OUTLINE], _PIECE)
-    fill = _RED if letters[0] == "+" else _INK
+    fill = _RED if piece.is_promoted else _INK
     size = round(cell * (0.42 if len(letters) > 1 else 0.5))
     sheet.text(x, y + side * 0.06 * cell, letters.upper(), size, fill)
 
@@ -107,7 +93,7 @@ def _stand(sheet: _Sheet, hand: dict[str, int], white: bool, to_move: bool) -> N
     held = [(letter, hand[letter]) for letter in _HAND_ORDER if letter in hand]
     for place, (letter, count) in enumerate(held):
         cy = y + 46 + 36 * place
-        _piece(sheet, x + 19, cy, letter.lower() if white else letter, 34)
+        _piece(sheet, x + 19, cy, Piece(letter.lower() if white else letter), 34)
         if count > 1:
             sheet.text(x + 45, cy, str(count), 15)
 
@@ -122,9 +108,8 @@ def board_image(sfen: str, last_move: str | None = None, title: str = "") -> NDA
     sheet = _Sheet()
     sheet.text(_MARGIN, 12, title, 15, anchor="lm")
     sheet.box(_LEFT, _TOP, _BOARD, _BOARD, _WOOD)
-    match = _MOVE.fullmatch(last_move or "")
-    for square in match.groups() if match else ():
-        if square:
+    for square in squares_of(last_move):
+        if square is not None:
             x = _LEFT + (9 - int(square[0])) * _CELL
             sheet.box(x, _TOP + (ord(square[1]) - ord("a")) * _CELL, _CELL, _CELL, _MOVED)
     for i in range(10):
@@ -135,10 +120,10 @@ def board_image(sfen: str, last_move: str | None = None, title: str = "") -> NDA
         middle = (i + 0.5) * _CELL
         sheet.text(_LEFT + middle, _TOP - 11, str(9 - i), 13, _LINE)
         sheet.text(_LEFT + _BOARD + 11, _TOP + middle, chr(ord("a") + i), 13, _LINE)
-    for column, row, letters in _board_pieces(board):
-        _piece(sheet, _LEFT + (column + 0.5) * _CELL, _TOP + (row + 0.5) * _CELL, letters)
-    held = {letter: int(count or 1) for count, letter in re.findall(r"(\d*)([A-Za-z])", hands)}
+    for column, row, piece in board_pieces(board):
+        _piece(sheet, _LEFT + (column + 0.5) * _CELL, _TOP + (row + 0.5) * _CELL, piece)
     for white in (True, False):
-        own = {name.upper(): n for name, n in held.items() if name.islower() == white}
+        held = hand_pieces(hands)
+        own = {piece.letters.upper(): n for piece, n in held if piece.is_white == white}
         _stand(sheet, own, white, (side == "w") == white)
     return sheet.pixels()

@@ -11,6 +11,7 @@ They need no correction at the edges: 10 wins of 10 give 0.72 to 1. No torch is 
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
@@ -27,8 +28,41 @@ _HALF_POINTS = (0.0, 0.5, 1.0)
 _PAIR_POINTS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
+class _Counted(ABC):
+    """Results counted by what they are worth, on which intervals are based."""
+
+    @property
+    @abstractmethod
+    def counts(self) -> tuple[int, ...]:
+        """How many results there are of each worth."""
+
+    @property
+    @abstractmethod
+    def values(self) -> tuple[float, ...]:
+        """What the results of ``counts`` are worth a game, in [0, 1]."""
+
+    @property
+    @abstractmethod
+    def rate(self) -> float:
+        """Points a game, in [0, 1]; NaN without results."""
+
+    def interval(self, confidence: float = CONFIDENCE) -> tuple[float, float]:
+        """Bounds of the expected points a game, in [0, 1]; (0, 1) without results."""
+        return mean_interval(self.counts, self.values, confidence)
+
+    @property
+    def elo(self) -> float:
+        """The Elo difference of this rate; infinite if all or no points were taken."""
+        return elo_of_rate(self.rate)
+
+    def elo_interval(self, confidence: float = CONFIDENCE) -> tuple[float, float]:
+        """Bounds of the Elo difference: those of the rate on the Elo scale."""
+        low, high = self.interval(confidence)
+        return elo_of_rate(low), elo_of_rate(high)
+
+
 @dataclass(frozen=True)
-class Score:
+class Score(_Counted):
     """Wins, draws and losses of one player against another, or of games that are like these."""
 
     wins: int = 0
@@ -66,20 +100,6 @@ class Score:
         """The same games as the other player sees them."""
         return Score(self.losses, self.draws, self.wins)
 
-    def interval(self, confidence: float = CONFIDENCE) -> tuple[float, float]:
-        """Bounds of the expected points a game, in [0, 1]; (0, 1) without games."""
-        return mean_interval(self.counts, _HALF_POINTS, confidence)
-
-    @property
-    def elo(self) -> float:
-        """The Elo difference of this rate; infinite if all or no points were taken."""
-        return elo_of_rate(self.rate)
-
-    def elo_interval(self, confidence: float = CONFIDENCE) -> tuple[float, float]:
-        """Bounds of the Elo difference: those of the rate on the Elo scale."""
-        low, high = self.interval(confidence)
-        return elo_of_rate(low), elo_of_rate(high)
-
     @property
     def counts(self) -> tuple[int, int, int]:
         """Games that brought 0, 0.5 and 1 points."""
@@ -98,7 +118,7 @@ class Score:
 
 
 @dataclass(frozen=True)
-class Pairs:
+class Pairs(_Counted):
     """The pentanomial: pairs of games from one opening with the colours exchanged.
 
     The two games of a pair are not independent, the pairs are: the opening favours a colour, and
@@ -140,20 +160,6 @@ class Pairs:
         """The same pairs as the other player sees them."""
         a, b, c, d, e = self.counts
         return Pairs((e, d, c, b, a))
-
-    def interval(self, confidence: float = CONFIDENCE) -> tuple[float, float]:
-        """Bounds of the expected points a game, in [0, 1]; (0, 1) without pairs."""
-        return mean_interval(self.counts, _PAIR_POINTS, confidence)
-
-    @property
-    def elo(self) -> float:
-        """The Elo difference of this rate; infinite if all or no points were taken."""
-        return elo_of_rate(self.rate)
-
-    def elo_interval(self, confidence: float = CONFIDENCE) -> tuple[float, float]:
-        """Bounds of the Elo difference: those of the rate on the Elo scale."""
-        low, high = self.interval(confidence)
-        return elo_of_rate(low), elo_of_rate(high)
 
     @property
     def values(self) -> tuple[float, ...]:
