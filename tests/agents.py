@@ -14,7 +14,10 @@ from keisei.envs import ShogiVectorEnv
 
 
 def make_agent(
-    device: str = "cpu", **changes: object
+    device: str = "cpu",
+    *,
+    memory_format: torch.memory_format = torch.contiguous_format,
+    **changes: object,
 ) -> tuple[PPOAgent, ShogiVectorEnv, ExperienceBuffer]:
     """A network of 2 blocks of 16 channels, 16 games and a rollout of 16 plies."""
     settings = {
@@ -25,7 +28,7 @@ def make_agent(
     } | changes
     torch.manual_seed(5)
     network = build_network(ModelConfig(tower_depth=2, tower_width=16))
-    network.to(device, memory_format=torch.channels_last)
+    network.to(device, memory_format=memory_format)
     agent = PPOAgent(network, TrainingConfig(**settings), torch.device(device))
     # A short move limit, so that a rollout holds truncated games and their rows without a move.
     env = ShogiVectorEnv(16, device, max_plies=6, seed=3, check_actions=False)

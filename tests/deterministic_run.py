@@ -33,7 +33,7 @@ config = TrainingConfig(
 )
 torch.manual_seed(1)
 network = build_network(ModelConfig(tower_depth=3, tower_width=64 if on_cuda else 16))
-network.to(device, memory_format=torch.channels_last)
+network.to(device)
 agent = PPOAgent(network, config, device)
 if on_cuda:
     agent.compile_network()

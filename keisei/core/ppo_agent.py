@@ -19,7 +19,7 @@ from keisei.core.experience_buffer import ExperienceBuffer, Minibatch
 from keisei.core.gradient_sum import GradientSum
 from keisei.core.network import ResNet
 from keisei.core.ranks import SINGLE, Ranks
-from keisei.core.working_network import PlainNetwork, WorkingNetwork
+from keisei.core.working_network import PlainNetwork, WorkingNetwork, laid_out_as, lay_out
 
 _ADAM_BETAS = (0.9, 0.999)
 _ADAM_EPSILON = 1e-5
@@ -79,8 +79,9 @@ def ppo_loss(
 class PPOAgent:
     """A network, its optimiser, and the arithmetic both run in.
 
-    ``model`` must be on ``device`` already; ``config`` must be resolved (nothing ``auto``). With
-    several ``ranks`` each learns from its share of every minibatch, and all take the same step.
+    ``model`` must be on ``device`` already; its kernels are laid out anew, channels last.
+    ``config`` must be resolved (nothing ``auto``). With several ``ranks`` each learns from its
+    share of every minibatch, and all take the same step. Raises ValueError for what does not fit.
     """
 
     def __init__(
@@ -96,6 +97,12 @@ class PPOAgent:
             or isinstance(config.batch_size, str)
         ):
             raise ValueError("PPOAgent: training: expected a resolved configuration, got 'auto'")
+        for name, parameter in model.named_parameters():
+            if parameter.device.type != device.type:
+                raise ValueError(
+                    f"PPOAgent: expected a network on {device}, got {name} on {parameter.device}"
+                )
+        lay_out(model)
         self.model = model
         self.config = config
         self.device = device
@@ -287,7 +294,7 @@ class PPOAgent:
 
         gradients = self._gradient_sum(self.network.gradients([loss.total]), share)
         for parameter, gradient in zip(self._named.values(), gradients, strict=True):
-            parameter.grad = gradient
+            parameter.grad = laid_out_as(parameter, gradient)
         norms = self.gradient_norms()
         norm = torch.linalg.vector_norm(norms)
         figures = torch.cat((terms, norm[None]))

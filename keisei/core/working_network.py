@@ -11,6 +11,29 @@ from torch import Tensor, nn
 from keisei.core.actor_critic_protocol import ActorCriticProtocol
 
 
+def lay_out(model: ActorCriticProtocol) -> None:
+    """Lays the kernels of its convolutions out as planes are: channels last.
+
+    Their gradients come so, too. The parameters stay the same objects.
+    """
+    for _, parameter in model.named_parameters():
+        if parameter.ndim == 4:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+
+
+def laid_out_as(parameter: Tensor, gradient: Tensor | None) -> Tensor | None:
+    """The gradient in its parameter's layout, which the fused optimiser asks for.
+
+    That is itself, unless the network does something that this package's does not.
+    """
+    if gradient is None:
+        return None
+    places = zip(parameter.shape, parameter.stride(), gradient.stride(), strict=True)
+    if all(size == 1 or ours == theirs for size, ours, theirs in places):
+        return gradient
+    return torch.empty_like(parameter).copy_(gradient)
+
+
 class WorkingNetwork(Protocol):
     """How the learner sees a network."""
 

@@ -74,7 +74,7 @@ def _trials(config: AppConfig, device: torch.device) -> Trials:
     devices = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices):
         network = build_network(config.model)
-    network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network.to(device)
     agent = PPOAgent(network, config.training, device)
     if config.training.compile:
         agent.compile_network()

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from keisei import ops
 from keisei.core.experience_buffer import ExperienceBuffer
+from keisei.training.host_copy import HostCopy
 
 BLACK, WHITE, NOBODY = 0, 1, -1
 _ENDING_BITS, _WINNER_BITS = 3, 2
@@ -44,25 +45,17 @@ class EndedGamesReader:
     """
 
     def __init__(self, buffer: ExperienceBuffer, first_game: int = 0) -> None:
-        shape = tuple(buffer.ending.shape)
         self._buffer = buffer
         self._first_game = first_game
-        self._cuda = buffer.ending.is_cuda
-        self._host = torch.zeros(shape, dtype=torch.int32, pin_memory=self._cuda)
-        self._copied: torch.cuda.Event | None = None
+        self._copied = HostCopy(buffer.ending.shape, torch.int32, buffer.ending.device)
 
     def copy(self) -> None:
         """Starts the copy; the buffer must hold a whole rollout."""
-        self._host.copy_(pack_endings(self._buffer), non_blocking=self._cuda)
-        if self._cuda:
-            self._copied = torch.cuda.Event()  # type: ignore[no-untyped-call]
-            self._copied.record()
+        self._copied.start(pack_endings(self._buffer))
 
     def read(self) -> EndedGames:
         """The games that ended in the rollout that was copied last."""
-        if self._copied is not None:
-            self._copied.synchronize()
-        packed = self._host.numpy().astype(np.int64)
+        packed = self._copied.wait().astype(np.int64)
         ply, slot = np.nonzero(packed)
         ending, winner, length = unpack_endings(packed[ply, slot])
         return EndedGames(

@@ -16,6 +16,7 @@ from keisei.core.experience_buffer import ExperienceBuffer
 from keisei.core.ppo_agent import PPOAgent
 from keisei.envs import ShogiVectorEnv
 from keisei.training.ended_games import pack_endings, unpack_endings
+from keisei.training.host_copy import HostCopy
 
 _WORDS = ops.POSITION_WORDS
 _LABEL, _VALUE, _VALID, _OWN, _ENDING = range(_WORDS, _WORDS + 5)
@@ -58,23 +59,16 @@ class FollowedGamesReader:
         self._game = game
         self._agent = agent
         self._count = min(count, game.num_envs)
-        self._cuda = buffer.ending.is_cuda
         shape = (buffer.rollout_length + 1, self._count, _COLUMNS)
-        self._host = torch.zeros(shape, dtype=torch.int32, pin_memory=self._cuda)
-        self._copied: torch.cuda.Event | None = None
+        self._copied = HostCopy(shape, torch.int32, buffer.ending.device)
 
     def copy(self) -> None:
         """Starts the copy; the buffer must hold a whole rollout."""
-        self._host.copy_(self._rows(), non_blocking=self._cuda)
-        if self._cuda:
-            self._copied = torch.cuda.Event()  # type: ignore[no-untyped-call]
-            self._copied.record()
+        self._copied.start(self._rows())
 
     def read(self) -> FollowedRows:
         """The rows of the rollout that was copied last."""
-        if self._copied is not None:
-            self._copied.synchronize()
-        rows = self._host.numpy().copy()
+        rows = self._copied.wait().copy()
         plies = rows[:-1]
         ending, winner, length = unpack_endings(plies[:, :, _ENDING].astype(np.int64))
         return FollowedRows(

@@ -14,6 +14,7 @@ from keisei import Position, ops
 from keisei.core.coins import coins
 from keisei.core.experience_buffer import ExperienceBuffer
 from keisei.envs import ShogiVectorEnv
+from keisei.training.host_copy import HostCopy
 from keisei.training.rollout import ENDINGS
 
 # The columns of a row after the packed position.
@@ -162,11 +163,9 @@ class LiveGameReader:
             rows = game.max_plies + 1
             self._mirrored = mirror_seed, (2**31 - 1) // rows * rows
         device = buffer.positions.device
-        self._cuda = device.type == "cuda"
         shape = (buffer.rollout_length + 1, _COLUMNS)
         self._rows = torch.zeros(shape, dtype=torch.int32, device=device)
-        self._host = torch.zeros(shape, dtype=torch.int32, pin_memory=self._cuda)
-        self._copied: torch.cuda.Event | None = None
+        self._copied = HostCopy(shape, torch.int32, device)
 
     def copy(self) -> None:
         """Starts the copy; the buffer must hold a whole rollout, and the games stand after it."""
@@ -182,17 +181,12 @@ class LiveGameReader:
         now[: ops.POSITION_WORDS] = game.positions[slot]
         now[_CLOCK] = game.clock[slot]
         now[_PLY] = game.ply[slot]
-        self._host.copy_(rows, non_blocking=self._cuda)
-        if self._cuda:
-            self._copied = torch.cuda.Event()  # type: ignore[no-untyped-call]
-            self._copied.record()
+        self._copied.start(rows)
 
     def read(self) -> LiveRows:
         """The rows that were copied last."""
-        if self._copied is not None:
-            self._copied.synchronize()
         slot = self._game.first_game + self._own_slot
-        return LiveRows(self._host.numpy().copy(), slot, self._mirrored)
+        return LiveRows(self._copied.wait().copy(), slot, self._mirrored)
 
 
 def _bits(values: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from keisei.core.experience_buffer import ExperienceBuffer
+from keisei.training.host_copy import HostCopy
 from keisei.utils.event_file import Histogram
 
 _BUCKETS = 40
@@ -32,11 +33,8 @@ class RolloutHistograms:
     def __init__(self, buffer: ExperienceBuffer) -> None:
         self._buffer = buffer
         device = buffer.values.device
-        self._cuda = device.type == "cuda"
         self._limits = {name: limits.to(device) for name, limits in _LIMITS.items()}
-        shape = (len(_LIMITS), _BUCKETS + _SUMS)
-        self._host = torch.zeros(shape, dtype=torch.float64, pin_memory=self._cuda)
-        self._copied: torch.cuda.Event | None = None
+        self._copied = HostCopy((len(_LIMITS), _BUCKETS + _SUMS), torch.float64, device)
 
     def start(self) -> None:
         """Counts; the buffer must hold a whole rollout."""
@@ -46,17 +44,12 @@ class RolloutHistograms:
             "rollout.move_probabilities": buffer.log_probs.exp(),
         }
         counted = [_count(given[name], buffer.learnt, self._limits[name]) for name in _LIMITS]
-        self._host.copy_(torch.stack(counted), non_blocking=self._cuda)
-        if self._cuda:
-            self._copied = torch.cuda.Event()  # type: ignore[no-untyped-call]
-            self._copied.record()
+        self._copied.start(torch.stack(counted))
 
     def read(self) -> dict[str, Histogram]:
         """What was counted last, by name; without those that had nothing to count."""
-        if self._copied is not None:
-            self._copied.synchronize()
         found = {}
-        for (name, limits), row in zip(_LIMITS.items(), self._host.numpy(), strict=True):
+        for (name, limits), row in zip(_LIMITS.items(), self._copied.wait(), strict=True):
             counts, (least, most, total, squares) = row[:_BUCKETS].copy(), row[_BUCKETS:]
             if counts.any():
                 uppers = np.asarray(limits[1:].numpy())

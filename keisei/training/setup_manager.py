@@ -80,7 +80,7 @@ class SetupManager:
         training = self._config.training
         seed_all(training.seed)
         model = build_network(self._config.model)
-        model.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        model.to(self._device)
         for tensor in model.state_dict().values():  # whatever they were drawn from
             self._ranks.broadcast_(tensor)
         agent = PPOAgent(model, training, self._device, self._ranks)

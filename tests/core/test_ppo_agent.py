@@ -6,7 +6,7 @@ import math
 
 import pytest
 import torch
-from agents import decide_on_the_device, make_agent
+from agents import assert_same_bits, bits, decide_on_the_device, make_agent
 from batch_helpers import pack
 
 from keisei import ops
@@ -15,6 +15,7 @@ from keisei.core.experience_buffer import ExperienceBuffer, Minibatch
 from keisei.core.network import build_network
 from keisei.core.ppo_agent import PPOAgent, ppo_loss
 from keisei.core.ppo_loss import masked_log_softmax
+from keisei.core.working_network import laid_out_as
 from keisei.training.rollout import collect
 
 # What the rollout stored and what the learner recomputes with unchanged weights. In float32 only
@@ -292,6 +293,54 @@ def test_an_open_configuration_is_refused() -> None:
     network = build_network(ModelConfig(tower_depth=1, tower_width=8))
     with pytest.raises(ValueError, match="expected a resolved configuration, got 'auto'"):
         PPOAgent(network, TrainingConfig(), torch.device("cpu"))
+
+
+def test_a_network_on_another_device_is_refused() -> None:
+    network = build_network(ModelConfig(tower_depth=1, tower_width=8)).to("meta")
+    config = TrainingConfig(batch_size=8, precision="float32", compile=False)
+    with pytest.raises(ValueError, match=r"expected a network on cpu, got stem\.weight on meta"):
+        PPOAgent(network, config, torch.device("cpu"))
+
+
+def test_a_network_learns_the_same_however_it_was_laid_out() -> None:
+    found = []
+    for memory_format in (torch.contiguous_format, torch.channels_last):
+        agent, env, buffer = make_agent(memory_format=memory_format)
+        kernels = [p for p in agent.model.parameters() if p.ndim == 4]
+        assert kernels and all(p.is_contiguous(memory_format=torch.channels_last) for p in kernels)
+        collect(env, agent, buffer)
+        agent.learn(buffer, torch.Generator().manual_seed(0))
+        found.append(bits(agent))
+    assert_same_bits(*found)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("fused", [False, True])
+def test_a_network_in_any_layout_learns_on_cuda(fused: bool) -> None:
+    agent, env, buffer = make_agent("cuda:0", ppo_epochs=1, target_kl=None)
+    if fused:
+        agent.compile_network()
+    else:
+        weight = agent.model.value_hidden.weight  # type: ignore[attr-defined]
+        weight.data = weight.data.t().contiguous().t()
+    for _ in range(3):  # as it stands, recorded, started as one graph
+        collect(env, agent, buffer)
+        figures = agent.learn(buffer, torch.Generator("cuda:0").manual_seed(0))
+        assert figures["gradient_steps"] == 4.0 and math.isfinite(figures["gradient_norm"])
+
+
+def test_gradients_are_brought_into_the_layout_of_their_parameters() -> None:
+    gradient = torch.arange(6.0).view(2, 3)
+    for parameter in (torch.empty(3, 2).t(), torch.empty(2, 3)):
+        laid_out = laid_out_as(parameter, gradient)
+        assert laid_out is not None and laid_out.stride() == parameter.stride()
+        assert torch.equal(laid_out, gradient)
+    assert laid_out is gradient, "expected no copy where there is nothing to do"
+    # Where a side is 1 long it does not matter how far its next number would be.
+    kernel = torch.empty(4, 3, 1, 1).to(memory_format=torch.channels_last)
+    other = torch.empty_strided((4, 3, 1, 1), (3, 1, 1, 1))
+    assert laid_out_as(kernel, other) is other
+    assert laid_out_as(kernel, None) is None
 
 
 @pytest.mark.parametrize("way", ["cpu", pytest.param("cuda:0", marks=pytest.mark.gpu)])

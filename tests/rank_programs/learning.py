@@ -42,7 +42,7 @@ config = TrainingConfig(
 )
 torch.manual_seed(5)
 network = build_network(ModelConfig(tower_depth=2, tower_width=16))
-network.to(device, memory_format=torch.channels_last)
+network.to(device)
 agent = PPOAgent(network, config, device, ranks)
 games = GAMES // ranks.world_size
 # A short move limit, so that ranks have different numbers of valid rows.

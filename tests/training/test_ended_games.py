@@ -86,5 +86,5 @@ def test_the_device_is_not_waited_for() -> None:
         finally:
             torch.cuda.set_sync_debug_mode(before)
         env.raise_errors()
-        assert reader._copied is not None and reader._copied.query(), "nothing is left to wait for"
+        assert reader._copied.is_done, "nothing is left to wait for"
         check(reader.read(), buffer, 0)

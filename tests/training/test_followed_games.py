@@ -188,8 +188,7 @@ def test_the_same_on_a_gpu_and_nothing_waits(mirror: bool) -> None:
         finally:
             torch.cuda.set_sync_debug_mode(before)
         played.env.raise_errors()
-        copied = played.reader._copied
-        assert copied is not None and copied.query(), "nothing is left to wait for"
+        assert played.reader._copied.is_done, "nothing is left to wait for"
         for game in on_cpu.take(iteration, played.reader.read()):
             position = Position.from_words(game.start)
             for label in game.labels:

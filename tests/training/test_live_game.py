@@ -36,8 +36,7 @@ def steps(
     env.reset(STARTS)
     buffer = ExperienceBuffer(PLIES, GAMES, torch.device(device))
     network = ResNet(depth=1, width=8, se_ratio=4)
-    network.to(device, memory_format=torch.channels_last)  # as a run has it
-    agent = PPOAgent(network, settings, torch.device(device))
+    agent = PPOAgent(network.to(device), settings, torch.device(device))
     return StepManager(env, agent, buffer, seed=1, watched=watched), env, buffer
 
 
@@ -137,7 +136,7 @@ def test_the_device_is_not_waited_for() -> None:
         finally:
             torch.cuda.set_sync_debug_mode(mode)
         env.raise_errors()
-        assert reader._copied is not None and reader._copied.query(), "nothing is left to wait for"
+        assert reader._copied.is_done, "nothing is left to wait for"
         views = reader.read().views
         assert board(views[0].sfen) == board(before)
         assert board(views[-1].sfen) == board(now(env, 2))

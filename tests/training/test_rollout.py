@@ -116,7 +116,7 @@ BUFFER = (
 def player(device: str, precision: str) -> tuple[PPOAgent, ShogiVectorEnv, ExperienceBuffer]:
     torch.manual_seed(0)
     network = build_network(ModelConfig(tower_depth=2, tower_width=16))
-    network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network.to(device)
     config = TrainingConfig(batch_size=64, precision=precision, compile=False)
     env = ShogiVectorEnv(32, device, max_plies=7, seed=1, check_actions=False)
     return (
