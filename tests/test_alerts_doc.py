@@ -8,8 +8,15 @@ from pathlib import Path
 import pytest
 
 from keisei.config_schema import ConfigError, load_config
-from keisei.training.alerts import FAILURE, Alert
-from keisei.utils.alert_rules import BUILT_IN, FORM, settled_rules
+from keisei.training.alerts import DISABLED, FAILURE, Alert
+from keisei.utils.alert_rules import (
+    ABSENT,
+    BUILT_IN,
+    FORM,
+    HISTORY,
+    LEAST_HISTORY,
+    settled_rules,
+)
 
 TEXT = (Path(__file__).parent.parent / "docs" / "alerts.md").read_text()
 
@@ -48,4 +55,10 @@ def test_the_table_is_that_of_the_built_in_rules() -> None:
 def test_the_variables_are_those_of_the_command() -> None:
     alert = Alert(FAILURE, True, "", "", "", None, 0, 0, Path())
     assert set(re.findall(r"`(ALERT_\w+)`", TEXT)) == alert.facts().keys()
-    assert f"`{FAILURE}`" in TEXT
+    assert f"`{FAILURE}`" in TEXT and f"`{DISABLED}`" in TEXT
+
+
+def test_the_numbers_are_those_of_the_rules() -> None:
+    assert f"after {ABSENT} records without the metric" in TEXT
+    assert f"the metric's last {HISTORY} values" in TEXT
+    assert f"before there are {LEAST_HISTORY} " in TEXT

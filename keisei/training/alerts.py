@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +24,10 @@ _log = logging.getLogger(__name__)
 
 FAILURE = "run-failed"
 """the alert of a run that ends by an error"""
+DISABLED = "callback-disabled"
+"""the alert of a callback, evaluations say, that failed too often to be called again"""
+# What figures are of: each kind has records of its own.
+_ITERATION, _EVALUATION = "iteration", "evaluation"
 # Figures that come later than with the first iteration.
 _LATE = ("evaluation.", "time.", "resources.")
 
@@ -61,8 +65,8 @@ Action = Callable[[Alert], None]
 
 
 def log_alert(alert: Alert) -> None:
-    """Says it in the log, where a failure stands already."""
-    if alert.name == FAILURE:
+    """Says it in the log, where failures of the run and of callbacks stand already."""
+    if alert.name in (FAILURE, DISABLED):
         return
     if alert.begins:
         _log.warning("alert %s: %s", alert.name, alert.text)
@@ -95,7 +99,8 @@ def caller(call: Callable[[str, str], None]) -> Action:
 class AlertsCallback(Callback):
     """Judges the figures of each iteration and evaluation by ``rules``, and does the ``actions``.
 
-    An alert is told once when it begins and once when it ends. A run that fails is one too.
+    An alert is told once when it begins and once when it ends. A run that fails is one too, and so
+    is a callback of those that ``given_up`` gives, names and what they failed with.
     ``evaluation_log`` is the run's; ``command`` is closed as the run ends. An action that fails is
     logged and keeps no other from being done.
     """
@@ -110,10 +115,13 @@ class AlertsCallback(Callback):
         actions: Sequence[Action],
         evaluation_log: Path,
         command: CommandRunner | None = None,
+        given_up: Callable[[], Collection[tuple[str, str]]] = tuple,
     ) -> None:
         self._rules = tuple(rules)
         self._evaluation_log = evaluation_log
         self._command = command
+        self._given_up = given_up
+        self._told_of: set[tuple[str, str]] = set()
         self._actions = [*actions]
         if command is not None:
             self._actions.append(lambda alert: command.run(alert.facts()))
@@ -129,9 +137,9 @@ class AlertsCallback(Callback):
         """Takes up the alerts that stand where the run goes on."""
         self._watches = [Watch(rule) for rule in self._rules]
         for record in read_metrics(snapshot.run_dir):
-            self._judge({name: x for name, x in record.items() if "." in name})
+            self._judge({name: x for name, x in record.items() if "." in name}, _ITERATION)
         for figures in read_evaluations(self._evaluation_log):
-            self._judge(figures)
+            self._judge(figures, _EVALUATION)
         for name in self.standing:
             _log.warning("alert %s stands since before", name)
 
@@ -140,37 +148,36 @@ class AlertsCallback(Callback):
         if not self._names_looked_at:
             self._names_looked_at = True
             self._look_at_names(snapshot.metrics)
-        self._tell(self._judge(snapshot.metrics), snapshot, snapshot.step)
+        self._tell(self._judge(snapshot.metrics, _ITERATION), snapshot, snapshot.step)
+        self._look_at_callbacks(snapshot)
 
     def on_evaluation(self, snapshot: Snapshot) -> None:
         """Judges the figures of the evaluation."""
         result = snapshot.data["result"]
-        self._tell(self._judge(evaluation_figures(result.to_json())), snapshot, result.step)
+        changes = self._judge(evaluation_figures(result.to_json()), _EVALUATION)
+        self._tell(changes, snapshot, result.step)
 
     def on_exception(self, snapshot: Snapshot) -> None:
         """Tells that the run failed."""
-        text = mask_secrets(f"{snapshot.data['type']}: {snapshot.data['message']}")
-        self._act(
-            Alert(
-                name=FAILURE,
-                begins=True,
-                text=text,
-                rule="",
-                metric="",
-                value=None,
-                iteration=snapshot.iteration,
-                step=snapshot.step,
-                run_dir=snapshot.run_dir,
-            )
+        self._tell_of_failure(
+            FAILURE, f"{snapshot.data['type']}: {snapshot.data['message']}", snapshot
         )
 
     def on_finish(self, snapshot: Snapshot) -> None:
         """Waits for the command, if one is running."""
+        self._look_at_callbacks(snapshot)
         if self._command is not None:
             self._command.close()
 
-    def _judge(self, figures: Mapping[str, float]) -> list[Change]:
-        changes = (watch.look(figures) for watch in self._watches)
+    def _look_at_callbacks(self, snapshot: Snapshot) -> None:
+        for name, why in self._given_up():
+            if (name, why) not in self._told_of:
+                self._told_of.add((name, why))
+                text = f"callback {name} is not called any more; it failed with {why}"
+                self._tell_of_failure(DISABLED, text, snapshot)
+
+    def _judge(self, figures: Mapping[str, float], source: str) -> list[Change]:
+        changes = (watch.look(figures, source) for watch in self._watches)
         return [change for change in changes if change is not None]
 
     def _tell(self, changes: Sequence[Change], snapshot: Snapshot, step: int) -> None:
@@ -189,12 +196,28 @@ class AlertsCallback(Callback):
                 )
             )
 
+    def _tell_of_failure(self, name: str, text: str, snapshot: Snapshot) -> None:
+        self._act(
+            Alert(
+                name=name,
+                begins=True,
+                text=mask_secrets(text),
+                rule="",
+                metric="",
+                value=None,
+                iteration=snapshot.iteration,
+                step=snapshot.step,
+                run_dir=snapshot.run_dir,
+            )
+        )
+
     def _act(self, alert: Alert) -> None:
         for action in self._actions:
             try:
                 action(alert)
-            except Exception as error:
-                _log.warning("alert %s cannot be told of: %s", alert.name, error)
+            except Exception as error:  # whatever it is, the others are still to be told
+                what = f"{type(error).__name__}: {error}"
+                _log.warning("alert %s cannot be told of: %s", alert.name, what)
 
     def _look_at_names(self, figures: Mapping[str, float]) -> None:
         for name, metric in unknown_metrics(self._rules, figures).items():

@@ -42,6 +42,8 @@ class _Entry:
     failures: dict[Event, int] = field(default_factory=dict)
     """in a row, event by event"""
     disabled: bool = False
+    given_up: str | None = None
+    """what it failed with when it was disabled"""
     before: dict[Event, tuple[int, float]] = field(default_factory=dict)
     """where its schedule last looked, event by event"""
 
@@ -147,6 +149,11 @@ class CallbackManager:
         """The names of those that failed too often."""
         return tuple(entry.name for entry in self._entries if entry.disabled)
 
+    @property
+    def given_up(self) -> tuple[tuple[str, str], ...]:
+        """The same names, each with what it failed with last."""
+        return tuple((e.name, e.given_up) for e in self._entries if e.given_up is not None)
+
     def listening(self, event: Event, *, step: int) -> bool:
         """Whether anybody would be called at ``event`` now; if not, it need not be prepared."""
         seconds = self._seconds()
@@ -206,7 +213,7 @@ class CallbackManager:
             _log.warning("callback %s asks the run to end: %s", entry.name, request)
         except KeyboardInterrupt:
             raise
-        except BaseException as error:
+        except BaseException as error:  # SystemExit too: a plugin is not to end the run
             # An essential callback may have been called by another that told of an event.
             if entry.callback.essential or error is self._fatal:
                 self._fatal = error
@@ -222,6 +229,7 @@ class CallbackManager:
             )
             if failures >= self._max_failures:
                 entry.disabled = True
+                entry.given_up = f"{type(error).__name__}: {error}"
                 _log.error(
                     "callback %s is disabled: it failed %d times in a row", entry.name, failures
                 )

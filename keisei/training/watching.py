@@ -52,4 +52,6 @@ def add_watching(
     rules = settled_rules(alerts.rules, built_in=alerts.built_in_rules)
     actions: list[Action] = [log_alert, marker(events), caller(alert_elsewhere)]
     command = CommandRunner(alerts.command, alerts.command_timeout) if alerts.command else None
-    callbacks.add(AlertsCallback(rules, actions, evaluation_log, command))
+    callbacks.add(
+        AlertsCallback(rules, actions, evaluation_log, command, lambda: callbacks.given_up)
+    )

@@ -24,6 +24,8 @@ HISTORY = 100
 """values that a median is of, the newest ones"""
 LEAST_HISTORY = 10
 """values there must have been before a rule goes by a median"""
+ABSENT = 20
+"""records in a row without a metric, after which it is taken for gone"""
 
 _COMPARISONS: dict[str, Callable[[float, float], bool]] = {
     "<": operator.lt,
@@ -120,22 +122,44 @@ class Change:
     begins: bool
     metric: str
     value: float
+    """of the metric, the last one that was written"""
+    reference: float | None = None
+    """the median, the highest or the lowest of the values before, if the rule goes by one"""
+    absent: bool = False
+    """whether it ends because the metric is not written any more"""
 
     @property
     def text(self) -> str:
         """What to say of it."""
-        is_so = "" if self.begins else " no more"
-        return f"{self.metric} is {self.value:.6g}{is_so}; the rule: {self.rule.text}"
+        value = f"{self.value:.6g}"
+        if self.absent:
+            what = f"{self.metric} was {value} and is missing from the {ABSENT} records since"
+        elif self.reference is not None:
+            what = f"{self.metric} is {value} ({self.rule.of} {self.reference:.6g})"
+        else:
+            what = f"{self.metric} is {value}"
+        return f"{what}; the rule: {self.rule.text}"
 
 
 @dataclass
 class _Series:
     """What a rule remembers of one metric."""
 
+    source: str
+    """what it is a figure of"""
     in_a_row: int = 0
+    missed: int = 0
+    """records of its source since the last value that could be judged"""
+    value: float = math.nan
+    reference: float | None = None
     history: deque[float] = field(default_factory=lambda: deque(maxlen=HISTORY))
     highest: float = -math.inf
     lowest: float = math.inf
+
+    @property
+    def holds(self) -> bool:
+        """Whether it was as the rule says when it was last judged, and is still written."""
+        return self.in_a_row > 0 and self.missed < ABSENT
 
 
 class Watch:
@@ -147,29 +171,46 @@ class Watch:
         """whether the alert has begun and not ended"""
         self._series: dict[str, _Series] = {}
 
-    def look(self, figures: Mapping[str, float]) -> Change | None:
-        """Takes the next figures; tells if the alert begins or ends with them.
+    def look(self, figures: Mapping[str, float], source: str = "") -> Change | None:
+        """Takes the next record of figures; tells if the alert begins or ends with it.
 
         It begins once a metric was as the rule says for ``times`` values in a row, and ends once no
-        metric is so. Figures that lack the metric change nothing.
+        metric is so any more. A record that lacks the metric changes nothing, but after ``ABSENT``
+        such records of the same ``source`` (iterations are one, evaluations another) the metric is
+        taken for gone.
         """
-        last = begins = None
-        for name, value in self.rule.values(figures).items():
-            series = self._series.setdefault(name, _Series())
+        begins = over = gone = None
+        values = self.rule.values(figures)
+        for name, series in self._series.items():
+            if series.source == source and name not in values:
+                series.missed += 1
+                if series.in_a_row and series.missed == ABSENT:
+                    gone = name
+        for name, value in values.items():
+            series = self._series.setdefault(name, _Series(source))
             is_so = self._judge(series, value)
             if is_so is None:
                 continue
+            if series.holds and not is_so:
+                over = name
             series.in_a_row = series.in_a_row + 1 if is_so else 0
-            last = name, value
+            series.value, series.missed = value, 0
             if begins is None and series.in_a_row >= self.rule.times:
-                begins = last
+                begins = name
         if begins is not None and not self.stands:
             self.stands = True
-            return Change(self.rule, True, *begins)
-        if self.stands and last and not any(one.in_a_row for one in self._series.values()):
+            return self._change(begins, begins=True)
+        ended = over or gone
+        if self.stands and ended and not any(one.holds for one in self._series.values()):
             self.stands = False
-            return Change(self.rule, False, *last)
+            return self._change(ended, begins=False)
         return None
+
+    def _change(self, name: str, *, begins: bool) -> Change:
+        series = self._series[name]
+        return Change(
+            self.rule, begins, name, series.value, series.reference, absent=series.missed > 0
+        )
 
     def _judge(self, series: _Series, value: float) -> bool | None:
         """Whether it is as the rule says; None: nobody can tell."""
@@ -180,6 +221,7 @@ class Watch:
             return None
         reference = _reference(series, rule.of)
         if rule.of is not None:
+            series.reference = reference
             series.history.append(value)
             series.highest = max(series.highest, value)
             series.lowest = min(series.lowest, value)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,16 @@ import pytest
 from event_files import curves, read_events
 from run_helpers import PLIES, tiny_config, trainer_of
 
-from keisei.config_schema import AlertsConfig, AppConfig, ConfigError, load_config
-from keisei.training.alerts import Alert, AlertsCallback, caller
+from keisei.config_schema import (
+    AlertsConfig,
+    AppConfig,
+    ConfigError,
+    EvaluationConfig,
+    load_config,
+)
+from keisei.training.alerts import DISABLED, Alert, AlertsCallback, caller
 from keisei.training.callbacks import Callback, Event, Snapshot, StopTraining
-from keisei.utils.alert_rules import settled_rules
+from keisei.utils.alert_rules import ABSENT, settled_rules
 
 
 class Result:
@@ -143,8 +150,52 @@ def test_an_action_that_fails_keeps_no_other_from_being_done(
         callback.on_update_end(
             Snapshot(Event.UPDATE_END, iteration, 5, 0.0, tmp_path, metrics=metrics)
         )
-    assert "alert low cannot be told of: no way" in caplog.text
+    assert "alert low cannot be told of: RuntimeError: no way" in caplog.text
     assert done == [f"{tmp_path.name}: low: a.b is 0; the rule: a.b < 1"]
+
+
+def test_what_is_not_written_any_more_is_over(tmp_path: Path) -> None:
+    """Iterations do not count for what evaluations write, nor does a resume begin anew."""
+    rules = {"odd": "*.x is not finite", "weak": "evaluation.random.win_rate < 0.5"}
+    bench = Bench(tmp_path, **rules)
+    evaluation = Result(10, 0.1)
+    (tmp_path / "evaluation.log").write_text(json.dumps(evaluation.to_json()) + "\n")
+    bench.callback.on_evaluation(bench.at(Event.EVALUATION, 1, {}, result=evaluation))
+    bench.go(1, games_x=math.nan)
+    for iteration in range(2, ABSENT + 1):
+        bench.go(iteration, games_y=1.0)
+    assert bench.callback.standing == ("odd", "weak")
+    again = Bench(tmp_path, **rules)
+    assert again.callback.standing == ("odd", "weak")
+    for iteration in range(ABSENT + 1, 3 * ABSENT):
+        again.go(iteration, games_y=1.0)
+    assert again.told == [("odd", False, 10 * (ABSENT + 1))]
+    assert again.callback.standing == ("weak",)
+
+
+def test_a_callback_that_is_given_up_is_told_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SERVICE_TOKEN", "a1b2c3d4e5f6")
+    alerts: list[Alert] = []
+    given_up: list[tuple[str, str]] = []
+    callback = AlertsCallback(
+        [], [alerts.append], tmp_path / "evaluation.log", given_up=lambda: given_up
+    )
+    for iteration in range(1, 5):
+        if iteration == 2:
+            given_up.append(("evaluation", "EngineError: no a1b2c3d4e5f6"))
+        callback.on_update_end(Snapshot(Event.UPDATE_END, iteration, 10, 0.0, tmp_path))
+    given_up.append(("mine", "OSError: full"))
+    callback.on_finish(Snapshot(Event.FINISH, 5, 10, 0.0, tmp_path))
+    assert [(alert.name, alert.iteration, alert.text) for alert in alerts] == [
+        (
+            DISABLED,
+            2,
+            "callback evaluation is not called any more; it failed with EngineError: no ***",
+        ),
+        (DISABLED, 5, "callback mine is not called any more; it failed with OSError: full"),
+    ]
 
 
 def test_a_name_that_no_figure_has_is_said(
@@ -204,6 +255,28 @@ def test_a_run_that_fails_raises_an_alert(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="broken"):
         trainer.run_training_loop()
     assert said.read_text() == "RuntimeError: broken\n"
+
+
+def test_evaluations_that_are_given_up_raise_an_alert(tmp_path: Path) -> None:
+    """By an engine that cannot be started: the run goes on, and somebody is told."""
+    said = tmp_path / "said"
+    settings = tiny_config(
+        tmp_path,
+        4 * PLIES,
+        alerts=AlertsConfig(command=["sh", "-c", f'echo "$ALERT_NAME: $ALERT_TEXT" >> {said}']),
+        evaluation=EvaluationConfig(interval=PLIES, games=2, opponents=["dies=usi:false"]),
+    )
+    trainer = trainer_of(settings)
+    assert trainer.run_training_loop()
+    told = [line for line in said.read_text().splitlines() if DISABLED in line]
+    expected = (
+        f"{DISABLED}: callback evaluation is not called any more; it failed with EngineCrashed"
+    )
+    assert len(told) == 1 and told[0].startswith(expected), told
+    log = Path(trainer.log_file_path).read_text()
+    assert "ERROR keisei.training.callback_manager: callback evaluation is disabled" in log
+    marks = curves(read_events(Path(trainer.run_artifact_dir) / "tensorboard"))
+    assert [value for _, value in marks[f"alerts/{DISABLED}"]] == [1.0]
 
 
 @pytest.mark.parametrize("word", ["/nowhere/program", "echo --told"])

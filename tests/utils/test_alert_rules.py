@@ -7,6 +7,7 @@ import math
 import pytest
 
 from keisei.utils.alert_rules import (
+    ABSENT,
     BUILT_IN,
     LEAST_HISTORY,
     Watch,
@@ -100,7 +101,60 @@ def test_one_of_several_metrics_keeps_it_standing() -> None:
     assert change is not None and change.metric == "a.y"
     assert watch.look({"a.x": math.nan, "a.y": 1.0}) is None and watch.stands
     change = watch.look({"a.x": 1.0, "a.y": 1.0})
-    assert change is not None and not change.begins and " no more; " in change.text
+    assert change is not None and not change.begins
+    assert change.text == "a.x is 1; the rule: a.* is not finite", "expected the one that was odd"
+
+
+@pytest.mark.parametrize("rule", ["a.b is not finite", "a.b / c > 2", "a.b > 50% of highest"])
+def test_what_is_gone_ends_it(rule: str) -> None:
+    """And says so: nobody is to believe that it became better."""
+    watch = Watch(parse_rule("name", rule))
+    bad = {"a.b": math.nan if "finite" in rule else 5.0, "c": 1.0}
+    changes = [watch.look(bad), watch.look(bad)]
+    assert sum(change is not None for change in changes) == 1 and watch.stands
+    for _ in range(ABSENT - 1):
+        assert watch.look({"c": 0.0}) is None and watch.look({}, "others") is None
+    change = watch.look({"c": 0.0})
+    assert change is not None and not change.begins and change.absent and not watch.stands
+    metric, value = rule.split(" is")[0].split(" >")[0], f"{bad['a.b']:g}"
+    assert change.text == (
+        f"{metric} was {value} and is missing from the {ABSENT} records since; the rule: {rule}"
+    )
+    assert watch.look({"c": 0.0}) is None, "told once"
+    change = watch.look(bad)
+    assert change is not None and change.begins, "it is back as it was"
+
+
+def test_a_figure_that_comes_rarely_counts_from_time_to_time() -> None:
+    watch = Watch(parse_rule("name", "a.b < 1 for 2"))
+    assert watch.look({"a.b": 0.0}) is None
+    for _ in range(2 * ABSENT):
+        assert watch.look({}) is None
+    change = watch.look({"a.b": 0.0})
+    assert change is not None and change.begins
+
+
+def test_one_that_is_gone_does_not_end_what_another_keeps_up() -> None:
+    watch = Watch(parse_rule("name", "a.* > 1"))
+    assert watch.look({"a.x": 2.0, "a.y": 3.0}) is not None
+    for _ in range(2 * ABSENT):
+        assert watch.look({"a.y": 3.0}) is None
+    change = watch.look({"a.y": 0.0})
+    assert change is not None and not change.begins and change.metric == "a.y"
+
+
+def test_the_text_names_what_a_value_is_measured_by() -> None:
+    """So that an alert that ends because the median came down is seen to end so."""
+    watch = Watch(parse_rule("name", "a.b < 50% of median"))
+    for _ in range(LEAST_HISTORY):
+        watch.look({"a.b": 100.0})
+    change = watch.look({"a.b": 40.0})
+    assert change is not None
+    assert change.text == "a.b is 40 (median 100); the rule: a.b < 50% of median"
+    changes = [watch.look({"a.b": 40.0}) for _ in range(LEAST_HISTORY)]
+    (change,) = filter(None, changes)
+    assert not change.begins
+    assert change.text == "a.b is 40 (median 70); the rule: a.b < 50% of median"
 
 
 @pytest.mark.parametrize(
