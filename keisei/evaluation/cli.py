@@ -1,7 +1,8 @@
 """``keisei-evaluate``: plays any players against each other and says who is how much stronger.
 
 Exit status: 0 when all games were played, 1 when a match failed, 2 when the command line or a
-player cannot be used, 130 after Ctrl-C.
+player cannot be used, 130 after Ctrl-C. What was played before a failure or Ctrl-C is told and
+stored all the same.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import json
 import logging
 import math
 import os
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -23,6 +25,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from keisei._libraries import require_cuda_kernels
 from keisei.config_schema import ConfigError
 from keisei.core.model_file import CheckpointError
 from keisei.evaluation.arena import TimeControl, parse_time, play_engines
@@ -85,23 +88,34 @@ def main(argv: list[str] | None = None) -> int:
         except (ConfigError, CheckpointError, ValueError, RuntimeError, OSError) as error:
             _log.error("keisei-evaluate: %s", error)
             return 2
+        pairs = [
+            (first, second)
+            for first, second in combinations(players, 2)
+            if first == next(iter(players)) or not args.first_only
+        ]
+        pairings: list[Pairing] = []
+        status = 1
         try:
-            pairings = _play(args, players, openings, sprt, control, ladder)
+            for first, second in pairs:
+                result = _play(args, players, first, second, openings, sprt, control)
+                pairings.append(Pairing(first, second, result))
+                ladder.add(first, second, result.score)
+            status = 0
         except KeyboardInterrupt:
-            _log.error("keisei-evaluate: interrupted")
-            return 130
+            _log.error(
+                "keisei-evaluate: %s against %s: interrupted; %d of %d pairings were played",
+                *(first, second, len(pairings), len(pairs)),
+            )
+            status = 130
         except (ConfigError, EngineError, ValueError, RuntimeError, OSError) as error:
-            _log.error("keisei-evaluate: %s", error)
-            return 1
-    try:
-        _write(args, list(players), pairings, sprt, ladder)
-    except OSError as error:
-        _log.error("keisei-evaluate: %s", error)
-        return 1
-    if args.json != "-":
-        wide = None if sys.stdout.isatty() else 160
-        show(Console(width=wide), pairings, sprt, ladder)
-    return 0
+            _log.error(
+                "keisei-evaluate: %s against %s: %s; %d of %d pairings were played",
+                *(first, second, error, len(pairings), len(pairs)),
+            )
+        finally:  # whatever ended it: what was played may have taken hours
+            if pairings and not _tell(args, list(players), pairings, sprt, ladder, status == 0):
+                status = status or 1
+    return status
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -118,7 +132,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--first-only", action="store_true", help="the first player against each other, no more")
     add("--time", metavar="MAIN+INC", help="clocks in seconds for two engines; MAIN/BYOYOMI too")
     add("--parallel", type=_positive, help="games of two engines at once; one for each CPU")
-    add("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    default = "cuda" if torch.cuda.is_available() else "cpu"
+    add("--device", type=_device, default=default, help="cpu, cuda or cuda:N (%(default)s)")
     add("--sample", action="store_true", help="networks draw from their policy")
     add("--seed", type=int, default=0, help="of all draws (0)")
     add("--max-plies", type=_positive, default=512, help="move limit (512)")
@@ -152,6 +167,22 @@ def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"expected a whole number from 1 on, got {text!r}")
     return int(text)
+
+
+def _device(text: str) -> str:
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", text, re.ASCII):
+        raise argparse.ArgumentTypeError(f"expected cpu, cuda or cuda:N, got {text!r}")
+    if text != "cpu":
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if int(text.partition(":")[2] or 0) >= count:
+            raise argparse.ArgumentTypeError(
+                f"expected cpu or one of {count} CUDA devices, got {text!r}"
+            )
+        try:
+            require_cuda_kernels()
+        except RuntimeError as error:
+            raise argparse.ArgumentTypeError(str(error)) from error
+    return text
 
 
 def _players(args: argparse.Namespace, stack: contextlib.ExitStack) -> dict[str, Player]:
@@ -198,58 +229,71 @@ def _ladder(args: argparse.Namespace, names: Sequence[str]) -> Ladder:
 def _play(
     args: argparse.Namespace,
     players: Mapping[str, Player],
+    first: str,
+    second: str,
     openings: Sequence[Opening],
     sprt: SPRT | None,
     control: TimeControl | None,
-    ladder: Ladder,
-) -> list[Pairing]:
+) -> MatchResult:
     def enough(result: MatchResult) -> bool:
         return sprt is not None and sprt.decide(_counted(result)) is not None
 
-    pairings = []
-    for first, second in combinations(players, 2):
-        if args.first_only and first != next(iter(players)):
-            continue
-        records = None if args.save_games is not None else 0
-        one, other = players[first], players[second]
-        if isinstance(one, UsiPlayer) and isinstance(other, UsiPlayer):
-            match = play_engines(
-                one.settings,
-                other.settings,
-                games=args.games,
-                parallel=args.parallel or usable_cpus(),
-                control=control,
-                max_plies=args.max_plies,
-                openings=openings,
-                names=(first, second),
-                seed=args.seed,
-                records=records,
-                enough=enough,
-            )
-            pairings.append(Pairing(first, second, match))
-            ladder.add(first, second, match.score)
-            continue
-        result = execute_full_evaluation_run(
-            players[first],
-            opponents={second: players[second]},
+    records = None if args.save_games is not None else 0
+    one, other = players[first], players[second]
+    if isinstance(one, UsiPlayer) and isinstance(other, UsiPlayer):
+        return play_engines(
+            one.settings,
+            other.settings,
             games=args.games,
-            device=args.device,
-            seed=args.seed,
+            parallel=args.parallel or usable_cpus(),
+            control=control,
             max_plies=args.max_plies,
             openings=openings,
-            name=first,
-            batch=args.batch or (_SPRT_BATCH if sprt is not None else None),
-            enough=enough,
+            names=(first, second),
+            seed=args.seed,
             records=records,
+            enough=enough,
         )
-        pairings.append(Pairing(first, second, result.results[0].result))
-        ladder.add(first, second, pairings[-1].result.score)
-    return pairings
+    evaluation = execute_full_evaluation_run(
+        one,
+        opponents={second: other},
+        games=args.games,
+        device=args.device,
+        seed=args.seed,
+        max_plies=args.max_plies,
+        openings=openings,
+        name=first,
+        batch=args.batch or (_SPRT_BATCH if sprt is not None else None),
+        enough=enough,
+        records=records,
+    )
+    return evaluation.results[0].result
 
 
 def _counted(result: MatchResult) -> Pairs | Score:
     """Pairs where there are any: their games are not independent."""
     return result.pairs if result.pairs.pairs else result.score
+
+
+def _tell(
+    args: argparse.Namespace,
+    players: Sequence[str],
+    pairings: Sequence[Pairing],
+    sprt: SPRT | None,
+    ladder: Ladder,
+    complete: bool,
+) -> bool:
+    """Stores and shows what was played; returns whether all of it could be stored."""
+    stored = True
+    try:
+        _write(args, players, pairings, sprt, ladder, complete)
+    except OSError as error:
+        _log.error("keisei-evaluate: %s", error)
+        stored = False
+    if args.json != "-":
+        wide = None if sys.stdout.isatty() else 160
+        show(Console(width=wide), pairings, sprt, ladder)
+    return stored
 
 
 def _write(
@@ -258,6 +302,7 @@ def _write(
     pairings: Sequence[Pairing],
     sprt: SPRT | None,
     ladder: Ladder,
+    complete: bool,
 ) -> None:
     if args.save_games is not None:
         save_games(args.save_games, [game for one in pairings for game in one.result.records])
@@ -284,6 +329,7 @@ def _write(
             "sample": args.sample,
             "openings": args.openings,
             "time": args.time,
+            "complete": complete,
             **tests,
             "pairings": outcomes,
             "ratings": ratings,

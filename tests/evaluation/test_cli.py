@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,7 @@ def test_each_plays_each(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     players = ["random", "greedy", "mine=mixture:random:greedy:0.5"]
     assert run(*players, "--games", 6, "--device", "cpu", "--json", path) == 0
     got = results(path)
-    assert got["players"] == ["random", "greedy_capture", "mine"]
+    assert got["complete"] and got["players"] == ["random", "greedy_capture", "mine"]
     pairs = [(one["first"], one["second"]) for one in got["pairings"]]
     assert pairs == [("random", "greedy_capture"), ("random", "mine"), ("greedy_capture", "mine")]
     for one in got["pairings"]:
@@ -130,6 +131,74 @@ def test_what_cannot_be_used_is_said(tmp_path: Path, caplog: pytest.LogCaptureFi
         with pytest.raises(SystemExit) as left:
             run(*arguments)
         assert left.value.code == 2
+
+
+@pytest.mark.parametrize(
+    ("device", "said"),
+    [
+        ("gpu", "argument --device: expected cpu, cuda or cuda:N, got 'gpu'"),
+        ("cuda", "argument --device: expected cpu or one of 0 CUDA devices, got 'cuda'"),
+        ("cuda:1", "argument --device: expected cpu or one of 0 CUDA devices, got 'cuda:1'"),
+    ],
+)
+def test_a_device_that_is_not_there_is_a_wrong_command_line(
+    device: str,
+    said: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(SystemExit) as left:
+        run("random", "greedy", "--device", device)
+    assert left.value.code == 2 and said in capsys.readouterr().err
+
+
+def test_what_was_played_before_a_failure_is_kept(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, folder, ladder = (tmp_path / name for name in ("results.json", "games", "ladder.json"))
+    dies = f"dies=usi:{sys.executable} {DUMMY} 'dies at once'"
+    places = ["--json", path, "--save-games", folder, "--ladder", ladder]
+    players = ["random", "greedy", dies]
+    assert run(*players, "--games", 2, "--max-plies", 30, "--device", "cpu", *places) == 1
+    assert "keisei-evaluate: random against dies: engine dies: " in caplog.text
+    assert "; 1 of 3 pairings were played" in caplog.text
+    got = results(path)
+    assert not got["complete"] and len(read_sfen(folder / "games.sfen")) == 2
+    assert [(one["first"], one["second"]) for one in got["pairings"]] == [
+        ("random", "greedy_capture")
+    ]
+    assert set(Ladder(ladder).ratings()) == {"random", "greedy_capture"}
+    assert "greedy_capture" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("after", [0, 1])
+def test_ctrl_c_keeps_what_was_played(
+    after: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    path, matches = tmp_path / "results.json", []
+    play = cli.execute_full_evaluation_run
+
+    def interrupted(*args: Any, **options: Any) -> Any:
+        matches.append(options["name"])
+        if len(matches) > after:
+            signal.raise_signal(signal.SIGINT)
+        return play(*args, **options)
+
+    monkeypatch.setattr(cli, "execute_full_evaluation_run", interrupted)
+    players = ["random", "greedy", "one-ply"]
+    options = ["--games", 2, "--max-plies", 30, "--device", "cpu", "--json", path]
+    assert run(*players, *options) == 130
+    second = "mate_aware" if after else "greedy_capture"
+    said = f"random against {second}: interrupted; {after} of 3 pairings were played"
+    assert said in caplog.text
+    assert ("greedy_capture" in capsys.readouterr().out) == path.exists() == bool(after)
+    if after:
+        assert len(results(path)["pairings"]) == 1 and not results(path)["complete"]
 
 
 def test_the_help_names_every_player(capsys: pytest.CaptureFixture[str]) -> None:
