@@ -67,6 +67,9 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
         command.add_argument("--threads", type=int, help="torch's threads on the CPU")
         command.add_argument("--small", action="store_true", help="tiny sizes: a test of itself")
         command.add_argument("--cshogi-source", help="folder of an unpacked cshogi source archive")
+        if name == "display":
+            command.add_argument("--pairs", type=int, help="of blocks, for each size")
+            command.add_argument("--seconds", type=float, help="of a block, at least")
         if name == "all":
             command.add_argument(
                 "--skip", nargs="+", default=[], choices=[*ENTRIES], metavar="NAME"
@@ -91,6 +94,8 @@ def measure(args: argparse.Namespace) -> int:
         compare=args.compare,
         small=args.small,
         cshogi_source=args.cshogi_source,
+        pairs=getattr(args, "pairs", None),
+        seconds=getattr(args, "seconds", None),
     )
     if args.command == "all":
         chosen = [n for n, e in ENTRIES.items() if device.type in e.devices and n not in args.skip]

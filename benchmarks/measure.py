@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import random
 import statistics
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -26,6 +28,18 @@ def expect(condition: bool, what: str) -> None:
         raise WrongResultError(what)
 
 
+def tell(text: str) -> None:
+    """Says how far a benchmark is, so that one that is cut off leaves something."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def interval_of_median(values: Sequence[float], seed: int = 0) -> tuple[float, float]:
+    """95% of the medians of samples drawn from the values (percentile bootstrap)."""
+    draw = random.Random(seed)
+    medians = sorted(statistics.median(draw.choices(values, k=len(values))) for _ in range(2000))
+    return medians[50], medians[1949]
+
+
 @dataclass(frozen=True)
 class Settings:
     """What the command line asked for."""
@@ -39,6 +53,10 @@ class Settings:
     """Sizes and repeats for a test of the benchmark itself."""
     cshogi_source: str | None = None
     """An unpacked source archive of cshogi, to build its C++ perft from."""
+    pairs: int | None = None
+    """Pairs of blocks, with and without what is measured; None: the benchmark's own number."""
+    seconds: float | None = None
+    """Of a block, at least; None: as the benchmark has it."""
 
     def sizes(self, *usual: int) -> tuple[int, ...]:
         """The batch sizes to run: those asked for, else ``usual``, of which a CPU takes few."""

@@ -57,6 +57,8 @@ class WandbMirror:
         finish_timeout: float = _FINISH_TIMEOUT,
     ) -> None:
         self._process: subprocess.Popen[str] | None = None
+        self.taken = 0
+        """how often values were taken there; known once the run has ended there"""
         self._lock = threading.Lock()
         self._over = True
         self._finish_timeout = finish_timeout
@@ -169,7 +171,7 @@ class WandbMirror:
             if "failed" in message:
                 self._fail(message["failed"], message["why"])
             elif "finished" in message:
-                self._over = True
+                self._over, self.taken = True, int(message["taken"])
         self._fail("is lost", "its process has ended")
 
     def _fail(self, what: str, why: str) -> None:

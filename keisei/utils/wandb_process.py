@@ -2,7 +2,8 @@
 
 It is run as a script and imports nothing of keisei. Lines of JSON come in: one ``start``, then
 ``log`` and ``alert``; the end of the input ends the run there. What went wrong goes out as one
-line of JSON, ``{"failed": WHERE, "why": TEXT}``, and so does ``{"finished": true}``.
+line of JSON, ``{"failed": WHERE, "why": TEXT}``, and so does ``{"finished": true, "taken": N}``
+with the number of ``log`` lines once all of them were taken.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ def serve(lines: TextIO, say: TextIO) -> None:
     """Does what ``lines`` say, up to their end or the first failure."""
     where = "could not be started"
     run: Any = None
+    taken = 0
     try:
         import wandb
 
@@ -52,18 +54,19 @@ def serve(lines: TextIO, say: TextIO) -> None:
                 where = "is lost"
             elif "log" in message:
                 run.log(message["log"], step=message["step"])
+                taken += 1
             elif "alert" in message:
                 title, text = message["alert"]
                 run.alert(title=title, text=text, level="WARN")
         where = "did not finish"
         if run is not None:
             run.finish()
-    except BaseException as error:
-        text = str(error) or type(error).__name__
+    except BaseException as error:  # SystemExit too: whatever it is, it is told and this ends
+        text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
         say.write(json.dumps({"failed": where, "why": text}) + "\n")
         say.flush()
     else:
-        say.write(json.dumps({"finished": True}) + "\n")
+        say.write(json.dumps({"finished": True, "taken": taken}) + "\n")
         say.flush()
 
 

@@ -84,10 +84,11 @@ def test_it_gets_the_figures_and_an_end(package: Path, run_dir: Path) -> None:
     assert mirror.active
     mirror.log({"learn.loss": 0.5, "message": f"the key {KEY}"}, 10)
     mirror.alert("run: slow", "it is slow")
+    assert mirror.taken == 0, "nobody knows yet"
     mirror.close()
     mirror.close()
     mirror.log({"learn.loss": 0.5}, 20)
-    assert not mirror.active
+    assert not mirror.active and mirror.taken == 1
     made = calls(package)
     assert [name for name, _ in made] == ["init", "log", "alert", "finish"]
     arguments = made[0][1]
