@@ -1,16 +1,23 @@
 """Trains on a terminal, drawing in every second block of iterations: see ``benchmarks.display``.
 
-It runs in a process of its own, whose terminal the benchmark holds, and writes what it measured.
+It runs in a process of its own, whose terminal the benchmark holds, and says what it measured as
+lines of JSON: ``{"stage": TEXT}``, and ``{"size": [W, H], "blocks": [...]}`` for each pair.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import fcntl
 import json
+import os
+import statistics
+import struct
 import sys
 import tempfile
+import termios
 import time
-from pathlib import Path
+from collections.abc import Callable
+from typing import Any
 
 import torch
 
@@ -21,6 +28,7 @@ from keisei.training import Trainer
 from keisei.training.callbacks import Callback, Snapshot, StopTraining
 from keisei.training.display_manager import DisplayManager
 
+_STDOUT = 1  # by its number: while the screen is drawn, something else stands under its name
 WARM_UP = 4
 """iterations before the first block: some of them start, compile or record"""
 
@@ -31,12 +39,12 @@ class Plan:
 
     job: Job
     device: str
-    blocks: int
-    """in all: with and without drawing, in the order ABBA"""
+    sizes: tuple[tuple[int, int], ...]
+    """of the terminal, one after the other: width, height"""
+    pairs: int
+    """of blocks at each size: without and with drawing, in the order ABBA"""
     seconds: float
     """of a block, at least; and no less than two iterations"""
-    into: str
-    """file for what was measured"""
 
 
 @dataclasses.dataclass
@@ -52,25 +60,43 @@ class Block:
     """of a processor, by the thread that draws"""
 
 
+Say = Callable[[dict[str, Any]], None]
+
+
+def set_size(terminal: int, size: tuple[int, int]) -> None:
+    """Makes a terminal so many cells wide and lines high."""
+    width, height = size
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", height, width, 0, 0))
+
+
 class Blocks(Callback):
     """Turns drawing on and off, and times the iterations between."""
 
     draws = False
+    essential = True  # what is measured wrongly is not measured on
 
-    def __init__(self, plan: Plan, display: DisplayManager) -> None:
+    def __init__(self, plan: Plan, display: DisplayManager, say: Say) -> None:
         self.plan = plan
         self.display = display
-        self.done: list[Block] = []
+        self._say = say
+        self._sizes = list(plan.sizes)
+        self._done: list[Block] = []
         self._block: Block | None = None
         self._at = 0.0
+        self._warm: list[float] = []
 
     def on_update_end(self, snapshot: Snapshot) -> None:
         """After each iteration, in the thread that trains."""
         now = time.perf_counter()
         block = self._block
-        if snapshot.iteration <= WARM_UP:
-            return
-        if block is not None:
+        if block is None:
+            self._warm.append(now - self._at)
+            if snapshot.iteration < WARM_UP:
+                self._at = time.perf_counter()
+                return
+            seconds = statistics.median(self._warm[1:])
+            self._say({"stage": f"warm; an iteration takes {seconds:.3f} s"})
+        else:
             block.iterations += 1
             block.seconds += now - self._at
             block.display_seconds += snapshot.metrics.get("time.display_seconds", 0.0)
@@ -79,15 +105,29 @@ class Blocks(Callback):
             if block.iterations < 2 or block.seconds < self.plan.seconds:
                 self._at = time.perf_counter()
                 return
-            self.done.append(block)
-        if len(self.done) == self.plan.blocks:
-            raise StopTraining("all blocks are timed")
-        number = len(self.done)
+            self._end(block)
+        self._begin()
+
+    def _end(self, block: Block) -> None:
+        self._done.append(block)
+        if len(self._done) % 2 == 0:
+            pair = [dataclasses.asdict(one) for one in self._done[-2:]]
+            self._say({"size": self._sizes[0], "blocks": pair})
+        if len(self._done) == 2 * self.plan.pairs:
+            self._done = []
+            del self._sizes[0]
+            if not self._sizes:
+                raise StopTraining("all blocks are timed")
+
+    def _begin(self) -> None:
+        number = len(self._done)
         self._block = Block(drawn=number % 4 in (1, 2))
         if self._block.drawn:
             self.display.start()
         else:
             self.display.stop()
+        if number == 0:
+            set_size(_STDOUT, self._sizes[0])
         self.display.take_processor_seconds()
         self._at = time.perf_counter()
 
@@ -131,23 +171,24 @@ def check(config: AppConfig) -> None:
         )
 
 
-def main(plan: Plan) -> None:
-    """Trains and times; writes the blocks as JSON."""
+def main(plan: Plan, say: Say) -> None:
+    """Trains and times; says the pairs of blocks."""
+    say({"stage": "started"})
     with tempfile.TemporaryDirectory() as folder:
         config = make_config(plan.job, torch.device(plan.device), folder)
         check(config)
+        say({"stage": "the first iteration finds the same with and without the screen"})
         trainer = Trainer(config)
-        blocks = Blocks(plan, trainer.display_manager)
-        trainer.callback_manager.add(blocks)
+        trainer.callback_manager.add(Blocks(plan, trainer.display_manager, say))
         trainer.run_training_loop()
-        picture = Path(trainer.run_artifact_dir) / "console.svg"
-        found = {
-            "blocks": [dataclasses.asdict(block) for block in blocks.done],
-            "picture": picture.read_text(encoding="utf-8"),
-        }
-        Path(plan.into).write_text(json.dumps(found))
+
+
+def _plan(text: str) -> Plan:
+    given = json.loads(text)
+    sizes = tuple((width, height) for width, height in given["sizes"])
+    return Plan(**{**given, "job": Job(**given["job"]), "sizes": sizes})
 
 
 if __name__ == "__main__":
-    given = json.loads(sys.argv[1])
-    main(Plan(**{**given, "job": Job(**given["job"])}))
+    with os.fdopen(int(sys.argv[1]), "w", encoding="utf-8", buffering=1) as messages:
+        main(_plan(sys.argv[2]), lambda message: print(json.dumps(message), file=messages))
