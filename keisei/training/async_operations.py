@@ -14,6 +14,7 @@ from typing import Any, Generic, TypeVar
 
 from keisei.evaluation.evaluate import EvaluationResult
 from keisei.training.callbacks import Callback, Event, Snapshot
+from keisei.training.checkpoint_writer import CheckpointWriteError
 
 _log = logging.getLogger(__name__)
 
@@ -55,7 +56,7 @@ class Operations:
     published: Callable[[], Path | None]
     """the checkpoint that is on the disk since last"""
     raise_failure: Callable[[], None]
-    """raises if a checkpoint could not be written"""
+    """raises CheckpointWriteError if a checkpoint could not be written"""
     step: Callable[[], int]
     """where the run stands"""
     prepare_evaluation: Callable[[int], Evaluation]
@@ -195,7 +196,7 @@ class AsyncOperations(Callback):
     def _take_up_safely(self, *, wait: bool) -> None:
         try:
             self._take_up(wait=wait)
-        except Exception as error:
+        except Exception as error:  # whoever awaits is to hear of it, and not for ever to wait
             self._fail_all(error)
 
     def _fail_all(self, error: Exception) -> None:
@@ -225,17 +226,17 @@ class AsyncOperations(Callback):
         try:
             self._check_state()
             path = self._operations.save(wait)
-        except Exception as error:
+        except Exception as error:  # it is whoever's who awaits; others are served
             request.fail("a checkpoint", error)
         else:
             self._writing.append((request, path))
 
     def _look_at_writes(self) -> None:
         """Answers those whose checkpoint is there; names of folders sort as their steps do."""
-        error: Exception | None = None
+        error: CheckpointWriteError | None = None
         try:
             self._operations.raise_failure()
-        except Exception as caught:
+        except CheckpointWriteError as caught:
             error = caught
         published = self._operations.published()
         waiting = []
@@ -252,7 +253,7 @@ class AsyncOperations(Callback):
         try:
             self._check_state()
             evaluation = self._operations.prepare_evaluation(self._operations.step())
-        except Exception as error:
+        except Exception as error:  # as for a checkpoint
             request.fail("an evaluation", error)
             return
         self._executor.submit(self._evaluate, request, evaluation)
@@ -260,7 +261,7 @@ class AsyncOperations(Callback):
     def _evaluate(self, request: _Request[EvaluationResult], evaluation: Evaluation) -> None:
         try:
             result = evaluation(request.unwanted.is_set)
-        except BaseException as error:
+        except BaseException as error:  # SystemExit of a plugin too: else nobody would be answered
             request.fail("an evaluation", error)
             return
         with self._lock:
@@ -272,7 +273,7 @@ class AsyncOperations(Callback):
             try:  # who asked has the result already, and other requests must not go down with it
                 self._operations.record(result.step, result)
                 told = snapshot.of(Event.EVALUATION, result=result)
-            except Exception:
+            except Exception:  # the result is with who asked; see above
                 _log.exception("the evaluation after %s plies is not recorded", result.step)
             else:
                 self._operations.announce(Event.EVALUATION, told)

@@ -164,7 +164,7 @@ class CheckpointWriter:
         if self._ranks.is_main and self._on_published is not None:
             try:
                 self._on_published(job.directory, job.snapshot.step)
-            except Exception as error:
+            except Exception as error:  # as above
                 self._fail(f"{job.directory}: saved, but then: {_words(error)}")
 
     def _fail(self, text: str) -> None:
@@ -207,7 +207,7 @@ class CheckpointWriter:
         value, error = None, None
         try:
             value = step()
-        except Exception as caught:
+        except Exception as caught:  # the others would wait for ever for this rank's answer
             if self._ranks.world_size == 1:
                 raise
             error = f"rank {self._ranks.rank}: {_words(caught)}"

@@ -14,7 +14,7 @@ def do_all(parts: Iterable[Callable[[], object]]) -> None:
     for part in parts:
         try:
             part()
-        except Exception as error:
+        except Exception as error:  # raised below, once the other parts are closed
             failures.append(error)
     if failures:
         told = {str(failures[0])}

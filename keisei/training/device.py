@@ -38,7 +38,7 @@ def why_not_compiled(device: torch.device) -> str:
             try_kernel(device)
         else:
             torch.compile(lambda x: x * 2 + 1)(torch.ones(8, device=device))
-    except Exception as error:
+    except Exception as error:  # of three other programs' making; it is the answer
         lines = [line for line in str(error).splitlines() if line.strip()]
         return f"{type(error).__name__}: {lines[0] if lines else ''}"
     return ""

@@ -205,7 +205,7 @@ class DisplayManager:
         """Does it; whatever it raises is logged once and never ends a run: it is only shown."""
         try:
             action()
-        except Exception as error:
+        except Exception as error:  # a run is not to end by what only shows it
             if not self._failed:
                 _log.warning("the display failed: %s", error, exc_info=error)
             self._failed = True

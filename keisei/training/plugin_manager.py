@@ -67,7 +67,7 @@ class PluginManager:
 def _made(name: str, found: type) -> Any:
     try:
         return found()
-    except Exception as error:
+    except Exception as error:  # whatever others' constructors may raise
         raise PluginError(
             f"plugin {name!r}: {found.__qualname__}() failed: {type(error).__name__}: {error}"
         ) from error
@@ -109,7 +109,7 @@ def build_manager(name: str, manager_class: type, catalogue: Mapping[str, Any]) 
             )
     try:
         return manager_class(**given)
-    except Exception as error:
+    except Exception as error:  # whatever others' constructors may raise
         raise PluginError(
             f"manager {name!r}: {manager_class.__qualname__}({', '.join(given)}) failed: "
             f"{type(error).__name__}: {error}"

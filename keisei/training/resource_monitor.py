@@ -89,7 +89,7 @@ class ResourceMonitor:
         """Looks now."""
         try:
             self._latest = self._look(self._device)
-        except Exception as error:
+        except Exception as error:  # drivers raise what they like; a run is not to end by that
             if not self._failed:
                 _log.warning("resources cannot be looked at: %s: %s", type(error).__name__, error)
             self._failed = True

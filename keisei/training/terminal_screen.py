@@ -154,7 +154,7 @@ class TerminalScreen:
                 self.processor_seconds += now - before
                 before = now
                 self._end.wait(self._interval)
-        except Exception as error:
+        except Exception as error:  # a run is not to end, nor a terminal to stay, by a drawing
             self._end.set()
             with contextlib.suppress(OSError, ValueError):  # the terminal is gone
                 self._leave()

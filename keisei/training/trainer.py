@@ -364,7 +364,7 @@ class Trainer(CompatibilityMixin):
                 )
                 status = 0
         except Exception as error:  # whatever it is, the process is to end
-            text += f"; nothing was saved: {error}"
+            text += f"; nothing was saved: {type(error).__name__}: {error}"
         _log.log(logging.ERROR if status else logging.WARNING, "%s", text)
         closing = threading.Thread(target=self.session_manager.finalize_session, daemon=True)
         closing.start()
@@ -423,7 +423,7 @@ class Trainer(CompatibilityMixin):
                 self.resource_monitor.start()
                 self.training_loop_manager.tell(Event.START)
                 return self.training_loop_manager.run(stop)
-            except BaseException as error:
+            except BaseException as error:  # Ctrl-C too: it is told and raised again
                 failure = error
                 self._report_failure(error)
                 raise
@@ -451,7 +451,7 @@ class Trainer(CompatibilityMixin):
     def _finalize_after(self, failure: BaseException | None, log_both: LogBoth) -> None:
         try:
             self._finalize_training(log_both, failure)
-        except Exception as error:
+        except Exception as error:  # it is not to take the place of what ended the training
             if failure is None:
                 raise
             notes = getattr(error, "__notes__", ())

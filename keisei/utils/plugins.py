@@ -72,7 +72,7 @@ def make_plugin(group: str, name: str, kind: type, **options: Any) -> Any:
         )
     try:
         return found(**options)
-    except Exception as error:
+    except Exception as error:  # whatever others' constructors may raise
         given = ", ".join(f"{key}={value!r}" for key, value in options.items())
         raise PluginError(
             f"plugin {name!r}: {found.__qualname__}({given}) failed: "
@@ -93,7 +93,7 @@ def import_modules(names: Iterable[str]) -> None:
     for name in names:
         try:
             importlib.import_module(name)
-        except Exception as error:
+        except Exception as error:  # whatever a module may raise while it is imported
             raise PluginError(
                 f"plugins.modules: {name}: cannot be imported: {type(error).__name__}: {error}"
             ) from error
