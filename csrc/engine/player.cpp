@@ -28,13 +28,16 @@ Player::~Player() {
 
 void Player::load(const Settings& settings) {
     worker_.wait();
-    if (models_.is_loaded(settings)) return;
     std::exception_ptr failure;
     worker_.start([&] {
         try {
-            search_.set_evaluators({});
-            models_.load(settings, output_);
-            search_.set_evaluators(models_.evaluators());
+            if (!models_.is_loaded(settings)) {
+                search_.set_evaluators({});
+                models_.load(settings, output_);
+                search_.set_evaluators(models_.evaluators());
+            }
+            search_.configure(settings.search);
+            search_.take_memory();
         } catch (...) {
             failure = std::current_exception();
         }

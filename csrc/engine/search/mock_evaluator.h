@@ -10,6 +10,8 @@ class MockEvaluator final : public Evaluator {
  public:
     void evaluate(std::span<const shogi::Position> positions, std::span<float> logits,
                   std::span<float> values) override;
+    // Makes only the numbers that are wanted.
+    void evaluate_labels(const EvaluationBatch& batch) override;
     std::string describe() const override { return "mock"; }
 };
 

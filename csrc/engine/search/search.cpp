@@ -55,7 +55,7 @@ class Search::Implementation {
         finish();
         evaluators_.assign(evaluators.begin(), evaluators.end());
         playouts_.clear();
-        clear();
+        planted_ = false;
     }
 
     void configure(const SearchSettings& settings) {
@@ -79,9 +79,13 @@ class Search::Implementation {
         adopt(game_);
     }
 
+    void take_memory() {
+        if (!planted_) clear();
+    }
+
     void set_position(const game::Game& game) {
         finish();
-        if (!planted_) clear();
+        take_memory();
         const TreeRules rules = rules_for(game);
         if (goes_on(game_.history(), game.history()) &&
             game_.ply() - game_.plies_played() == game.ply() - game.plies_played() &&
@@ -166,7 +170,7 @@ class Search::Implementation {
         finish();
         if (evaluators_.empty())
             throw std::runtime_error("search: expected an evaluator, got none");
-        if (!planted_) clear();
+        take_memory();
         const SearchSettings& s = state_.settings;
         const std::size_t threads =
             evaluators_.size() * static_cast<std::size_t>(std::max(s.threads, 1));
@@ -389,7 +393,7 @@ class Search::Implementation {
     std::vector<Evaluator*> evaluators_;
     std::vector<Playouts> playouts_;  // one a thread
     game::Game game_;                 // whose last position is the root
-    bool planted_ = false;
+    bool planted_ = false;  // else there is no tree: what there is belongs to other evaluators
     SearchLimits limits_;
     int64_t batch_size_ = 1;
     int64_t visits_before_ = 0;  // of the root
@@ -417,6 +421,9 @@ void Search::configure(const SearchSettings& settings) {
 }
 void Search::clear() {
     implementation_->clear();
+}
+void Search::take_memory() {
+    implementation_->take_memory();
 }
 void Search::set_position(const game::Game& game) {
     implementation_->set_position(game);

@@ -60,6 +60,8 @@ class Search {
     void configure(const SearchSettings& settings);
     // Forgets the tree.
     void clear();
+    // Takes the memory that the settings ask for, which else the first position does.
+    void take_memory();
 
     // Keeps the part of the tree under this position if the game goes on from the last one that was
     // set; also where moves were taken back to it or the game is the same.
