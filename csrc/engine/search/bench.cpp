@@ -126,6 +126,7 @@ double raw_speed(std::span<Evaluator* const> evaluators, int threads, int batch,
 struct SearchSpeed {
     double playouts = 0;
     double evaluations = 0;
+    double waiting = 0;  // the part of their time that its threads wait for evaluators
 };
 
 SearchSpeed search_speed(std::span<Evaluator* const> evaluators, SearchSettings settings,
@@ -148,8 +149,9 @@ SearchSpeed search_speed(std::span<Evaluator* const> evaluators, SearchSettings 
         if (since(begin) >= seconds) stop.request();
     });
     const double time = since(begin);
+    const auto threads = static_cast<double>(evaluators.size()) * settings.threads;
     return {static_cast<double>(report.nodes) / time,
-            static_cast<double>(report.evaluations) / time};
+            static_cast<double>(report.evaluations) / time, report.waited / (threads * time)};
 }
 
 struct Row {
@@ -174,7 +176,8 @@ void write_json(std::ostream& out, const Signature& signature, int64_t nodes,
             << ", \"raw_evaluations_per_second\": " << rows[i].raw
             << ", \"search_evaluations_per_second\": " << rows[i].search.evaluations
             << ", \"search_playouts_per_second\": " << rows[i].search.playouts
-            << ", \"share_of_best_raw\": " << rows[i].search.evaluations / best << "}";
+            << ", \"share_of_best_raw\": " << rows[i].search.evaluations / best
+            << ", \"share_of_time_waiting\": " << rows[i].search.waiting << "}";
     }
     out << "]}\n";
 }
@@ -186,12 +189,13 @@ void write_text(std::ostream& out, const Signature& signature, int64_t nodes,
         << signature.moves << "\n";
     if (rows.empty()) return;
     out << std::fixed << std::setprecision(0)
-        << "  batch  raw evals/s  search evals/s  playouts/s  of best raw\n";
+        << "  batch  raw evals/s  search evals/s  playouts/s  of best raw  waiting\n";
     for (const Row& row : rows) {
         constexpr double kPerCent = 100.0;
         out << std::setw(7) << row.batch << std::setw(13) << row.raw << std::setw(16)
             << row.search.evaluations << std::setw(12) << row.search.playouts << std::setw(12)
-            << kPerCent * row.search.evaluations / best << "%\n";
+            << kPerCent * row.search.evaluations / best << '%' << std::setw(8)
+            << kPerCent * row.search.waiting << "%\n";
     }
 }
 

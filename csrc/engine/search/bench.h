@@ -25,8 +25,9 @@ struct BenchOptions {
 //              thread over a fixed set of positions; the same for every build and machine whose
 //              evaluator gives the same numbers (mock and uniform do)
 //   raw        evaluations per second by batch, from as many threads as the search uses
-//   search     playouts and evaluations per second of the search by batch, and the evaluations as a
-//              share of the best raw speed
+//   search     playouts and evaluations per second of the search by batch, the evaluations as a
+//              share of the best raw speed, and the share of their time that the search's threads
+//              wait for evaluations: where it is small, more threads bring more
 void bench(std::ostream& out, std::span<Evaluator* const> evaluators,
            const SearchSettings& settings, const BenchOptions& options);
 

@@ -35,7 +35,7 @@ void follow_best(Node* node, std::vector<int>& labels) {
         if (node->state != NodeState::expanded) return;
         const Edge* edge = best_edge(*node);
         if (edge == nullptr) return;
-        labels.push_back(node->candidates[edge - node->edges].label);
+        labels.push_back(node->moves()[edge - node->edges].label);
         node = edge->node;
     }
 }
@@ -57,8 +57,8 @@ std::vector<SearchLine> best_lines(SearchState& state, std::size_t count) {
             const bool known = edge.visits > 0 || edge.fate;
             if (lines.size() == count || (!known && !lines.empty())) break;
             SearchLine line;
-            line.labels.push_back(root.candidates[at].label);
-            line.policy = root.candidates[at].probability();
+            line.labels.push_back(root.moves()[at].label);
+            line.policy = root.moves()[at].probability();
             line.visits = edge.visits;
             const auto plies = static_cast<int>(edge.fate.plies);
             line.mate = edge.fate.proof == Proof::win    ? plies
@@ -67,7 +67,7 @@ std::vector<SearchLine> best_lines(SearchState& state, std::size_t count) {
             line.draw = edge.fate.proof == Proof::draw;
             line.value = edge.fate         ? worth(edge.fate, draw)
                          : edge.visits > 0 ? static_cast<float>(edge.sum / edge.visits)
-                                           : root.value;
+                                           : root.evaluation->value;
             lines.push_back(std::move(line));
             next.push_back(edge.node);
         }

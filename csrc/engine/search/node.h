@@ -27,12 +27,29 @@ struct Fate {
     }
 };
 
-// A legal move and the policy's probability for it, in 65535ths.
+constexpr float kWholeShare = 65535.0f;
+
+// A legal move and the policy's probability for it, as a part of kWholeShare.
 struct Candidate {
     uint16_t label;
     uint16_t share;
 
-    float probability() const { return static_cast<float>(share) / 65535.0f; }
+    float probability() const { return static_cast<float>(share) / kWholeShare; }
+};
+
+// What an evaluator said of a position. The nodes of equal positions share one.
+struct Evaluation {
+    uint64_t key;    // evaluation_key
+    uint32_t users;  // nodes; under the lock of the tree's table
+    float value;
+    uint16_t count;  // of the candidates, which follow in memory
+    bool complete;   // all legal moves are candidates; else one that was left out might save the
+                     // mover
+
+    // By falling probability.
+    std::span<const Candidate> moves() const {
+        return {reinterpret_cast<const Candidate*>(this + 1), count};
+    }
 };
 
 struct Node;
@@ -56,9 +73,7 @@ enum class NodeState : uint8_t {
 struct Node {
     SpinLock lock;
     NodeState state = NodeState::fresh;
-    Fate fate;  // for the mover here
-    // Whether all legal moves are candidates; else one that was left out might save the mover.
-    bool complete = true;
+    Fate fate;                 // for the mover here
     uint8_t occurrence = 0;    // as the planes show it
     int32_t times_before = 0;  // what follows is as in game::Reached
     int32_t plies_since_first = 0;
@@ -66,20 +81,21 @@ struct Node {
     shogi::CheckRuns checks{0, 0};
     uint64_t key = 0;
 
-    // Candidates are ordered by falling probability. Edge i belongs to candidate i: moves are
-    // tried in that order.
-    Candidate* candidates = nullptr;
+    const Evaluation* evaluation = nullptr;  // of an expanded node
+    // Edge i belongs to candidate i: moves are tried in their order.
     Edge* edges = nullptr;
-    uint16_t candidate_count = 0;
     uint16_t edge_count = 0;
     uint16_t edge_room = 0;
-    float value = 0;       // the evaluator's
+    // The share of the policy that was visited, as a part of kWholeShare.
+    uint32_t visited_share = 0;
     uint32_t visits = 0;   // the evaluation, and all visits of edges since
     uint32_t pending = 0;  // of all edges
     double sum = 0;        // of results for the mover here: the evaluation's and the edges'
 
     std::span<Edge> tried() { return {edges, edge_count}; }
-    std::span<const Candidate> moves() const { return {candidates, candidate_count}; }
+    // The candidates of an expanded node.
+    std::span<const Candidate> moves() const { return evaluation->moves(); }
+    bool all_tried() const { return evaluation->complete && edge_count == evaluation->count; }
     double mean() const { return visits > 0 ? sum / static_cast<double>(visits) : 0.0; }
 };
 
@@ -107,10 +123,9 @@ Fate settled_among(const Node& node, bool all, Counts&& counts) {
     return {drawn ? Proof::draw : Proof::loss, longest};
 }
 
-// The fate that the edges give their node.
+// The fate that the edges give their node, which is expanded.
 inline Fate settled(const Node& node) {
-    return settled_among(node, node.complete && node.edge_count == node.candidate_count,
-                         [](std::size_t) { return true; });
+    return settled_among(node, node.all_tried(), [](std::size_t) { return true; });
 }
 
 }  // namespace keisei::engine

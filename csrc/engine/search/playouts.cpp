@@ -1,6 +1,7 @@
 #include "engine/search/playouts.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <functional>
 #include <limits>
@@ -21,11 +22,19 @@ constexpr int kDonePerPlace = 8;
 constexpr int kNothingOpen = -1;
 constexpr int kNoRoom = -2;
 
+// Most of a walk is waiting for memory.
+void prefetch(const Node* node) {
+    constexpr int kLine = 64;
+    for (std::size_t at = 0; at < sizeof(Node); at += kLine) {
+        __builtin_prefetch(reinterpret_cast<const char*>(node) + at);
+    }
+}
+
 }  // namespace
 
 void prepare_root(SearchState& state) {
     Node& root = *state.tree.root();
-    while (root.edge_count < root.candidate_count) state.tree.add_edge(root, true);
+    while (root.edge_count < root.evaluation->count) state.tree.add_edge(root, true);
     state.root_moves.prepare(root, state.settings, root.key ^ state.settings.seed);
 }
 
@@ -43,15 +52,27 @@ bool Playouts::round(int batch_size) {
         throw;
     }
     const Inside inside(state_.gate);
+    spread();
+    return true;
+}
+
+void Playouts::spread() {
     std::size_t begin = 0;
     for (std::size_t i = 0; i < leaves_.size(); ++i) {
+        const auto& [node, key, complete, path] = leaves_[i];
         const std::size_t count = ends_[i] - begin;
         rank_moves({&labels_[begin], count}, {&logits_[begin], count});
         begin = ends_[i];
-        expand(*leaves_[i].node, leaves_[i].complete, values_[i]);
-        back_up(leaves_[i].path, values_[i], {});
+        const Evaluation* evaluation = state_.tree.store(key, values_[i], complete, candidates_);
+        if (evaluation != nullptr) {
+            expand(*node, *evaluation);
+        } else {
+            const std::lock_guard lock(node->lock);
+            node->state = NodeState::fresh;
+            state_.full = true;
+        }
+        back_up(path, values_[i], {});
     }
-    return true;
 }
 
 void Playouts::gather(int batch_size) {
@@ -94,15 +115,18 @@ Playouts::Landing Playouts::descend() {
     path_.clear();
     Node* node = state_.tree.root();
     int label = -1;  // of the move that leads to `node`
+    shogi::Position next_position;
     for (;;) {
-        std::unique_lock lock(node->lock);
         const auto depth = static_cast<int>(path_.size());
+        // Made while the node's memory is on its way.
+        if (depth > 0) next_position = shogi::apply(line_.back().position, label);
+        std::unique_lock lock(node->lock);
         if (node->state == NodeState::pending) return Landing::collision;
+        __builtin_prefetch(node->edges);
+        __builtin_prefetch(node->evaluation);
         if (depth > 0) {
-            const game::Reached& last = line_.back();
-            line_.push_back(
-                {shogi::with_occurrence(shogi::apply(last.position, label), node->occurrence),
-                 node->key, label, node->times_before, node->plies_since_first, node->checks});
+            line_.push_back({shogi::with_occurrence(next_position, node->occurrence), node->key,
+                             label, node->times_before, node->plies_since_first, node->checks});
         }
         const float draw = state_.rules.draw_for_mover(line_.back().position.white_to_move());
         const Fate fate = depth > 0 ? node->fate : Fate{};
@@ -120,8 +144,9 @@ Playouts::Landing Playouts::descend() {
         const int chosen = choose(*node, draw);
         if (chosen < 0) return chosen == kNoRoom ? Landing::full : Landing::collision;
         Edge& edge = node->edges[chosen];
-        label = node->candidates[chosen].label;
+        label = node->moves()[chosen].label;
         Node* next = edge.node;
+        prefetch(next);
         if (next == nullptr && !edge.fate) {
             next = state_.tree.new_node();
             if (next == nullptr) return Landing::full;
@@ -151,22 +176,27 @@ Playouts::Landing Playouts::descend() {
 
 Playouts::Landing Playouts::open(Node& node, bool created) {
     const game::Reached& here = line_.back();
+    const uint64_t key = evaluation_key(here.key, here.position.occurrence());
+    state_.tree.prefetch(key);
+    if (created) remember(node, line_);
     const auto depth = static_cast<int>(path_.size());
     int deepest = state_.deepest.load(std::memory_order_relaxed);
     while (depth > deepest && !state_.deepest.compare_exchange_weak(deepest, depth)) {
     }
     const bool whole_root = path_.empty() && state_.whole_root;
+    const Evaluation* shared = whole_root ? nullptr : state_.tree.share(key);
     const std::size_t first = labels_.size();
     const bool complete =
+        shared == nullptr &&
         list_moves(here.position, state_.rules.generate_all || whole_root, labels_);
-    const std::span labels = std::span(labels_).subspan(first);
-    const float draw = state_.rules.draw_for_mover(here.position.white_to_move());
+    const bool has_move = shared != nullptr || labels_.size() > first;
     if (created) {
-        remember(node, line_);
-        const Fate fate = end_of_game(here, !labels.empty(), depth, state_.rules);
+        const float draw = state_.rules.draw_for_mover(here.position.white_to_move());
+        const Fate fate = end_of_game(here, has_move, depth, state_.rules);
         const Fate repeated = fate ? Fate{} : repeated_in_tree(node, depth);
         if (fate || repeated) {
             labels_.resize(first);
+            if (shared != nullptr) state_.tree.release(*shared);
             {
                 const std::lock_guard lock(node.lock);
                 node.fate = fate;
@@ -176,16 +206,12 @@ Playouts::Landing Playouts::open(Node& node, bool created) {
             return Landing::done;
         }
     }
-    float value = 0;
-    if (!whole_root &&
-        state_.tree.find_evaluation(evaluation_key(here.key, here.position.occurrence()),
-                                    candidates_, value)) {
-        labels_.resize(first);
-        expand(node, complete, value);
-        back_up(path_, value, {});
+    if (shared != nullptr) {
+        expand(node, *shared);
+        back_up(path_, shared->value, {});
         return Landing::done;
     }
-    leaves_.push_back({&node, complete, {}});
+    leaves_.push_back({&node, key, complete, {}});
     positions_.push_back(here.position);
     ends_.push_back(static_cast<uint32_t>(labels_.size()));
     return Landing::batch;
@@ -194,7 +220,10 @@ Playouts::Landing Playouts::open(Node& node, bool created) {
 void Playouts::evaluate() {
     logits_.resize(labels_.size());
     values_.resize(positions_.size());
+    const auto begin = std::chrono::steady_clock::now();
     evaluator_.evaluate_labels({positions_, ends_, labels_, logits_, values_});
+    const std::chrono::nanoseconds time = std::chrono::steady_clock::now() - begin;
+    state_.waited += time.count();
     state_.evaluations += static_cast<int64_t>(positions_.size());
 }
 
@@ -208,10 +237,9 @@ void Playouts::rank_moves(std::span<const uint16_t> labels, std::span<const floa
         weights[i] = std::exp((logits[i] - highest) / temperature);
         total += weights[i];
     }
-    constexpr float kWhole = 65535.0f;
     candidates_.resize(labels.size());
     for (std::size_t i = 0; i < labels.size(); ++i) {
-        const float share = std::max(1.0f, std::round(kWhole * weights[i] / total));
+        const float share = std::max(1.0f, std::round(kWholeShare * weights[i] / total));
         candidates_[i] = {labels[i], static_cast<uint16_t>(share)};
     }
     std::ranges::sort(candidates_, [](const Candidate& a, const Candidate& b) {
@@ -219,16 +247,11 @@ void Playouts::rank_moves(std::span<const uint16_t> labels, std::span<const floa
     });
 }
 
-void Playouts::expand(Node& node, bool complete, float value) {
+void Playouts::expand(Node& node, const Evaluation& evaluation) {
     const std::lock_guard lock(node.lock);
-    if (!state_.tree.store_evaluation(node, candidates_, value)) {
-        node.state = NodeState::fresh;
-        state_.full = true;
-        return;
-    }
-    node.complete = complete;
+    node.evaluation = &evaluation;
     node.visits = 1;
-    node.sum = static_cast<double>(value);
+    node.sum = static_cast<double>(evaluation.value);
     node.state = NodeState::expanded;
     if (&node == state_.tree.root()) prepare_root(state_);
 }
@@ -242,7 +265,7 @@ void Playouts::back_up(std::span<const Step> path, float value, Fate fate) {
         Edge& edge = node->edges[index];
         --edge.pending;
         --node->pending;
-        ++edge.visits;
+        if (edge.visits++ == 0) node->visited_share += node->moves()[index].share;
         ++node->visits;
         edge.sum += static_cast<double>(value);
         node->sum += static_cast<double>(value);
@@ -292,18 +315,14 @@ int Playouts::choose_by_puct(Node& node, float draw) {
     const double c = (at_root ? s.root_puct_init : s.puct_init) +
                      std::log((1.0 + all + s.puct_base) / s.puct_base);
     const double reach = c * std::sqrt(all);
-    double tried = 0;
-    for (std::size_t i = 0; i < node.edge_count; ++i) {
-        if (node.edges[i].visits > 0)
-            tried += static_cast<double>(node.candidates[i].probability());
-    }
+    const double tried = static_cast<double>(node.visited_share) / static_cast<double>(kWholeShare);
     const double first_value =
         node.mean() - (at_root ? s.root_fpu_reduction : s.fpu_reduction) * std::sqrt(tried);
+    const std::span<const Candidate> moves = node.moves();
     int best = kNothingOpen;
     double best_score = -std::numeric_limits<double>::infinity();
     const auto consider = [&](std::size_t i, double value, double visits) {
-        const double u =
-            reach * static_cast<double>(node.candidates[i].probability()) / (1.0 + visits);
+        const double u = reach * static_cast<double>(moves[i].probability()) / (1.0 + visits);
         if (value + u > best_score) {
             best_score = value + u;
             best = static_cast<int>(i);
@@ -325,7 +344,7 @@ int Playouts::choose_by_puct(Node& node, float draw) {
         }
     }
     // Of the moves that were never tried the most probable one has the highest score.
-    if (node.edge_count < node.candidate_count) consider(node.edge_count, first_value, 0);
+    if (node.edge_count < moves.size()) consider(node.edge_count, first_value, 0);
     if (best >= 0) return best;
     // All candidates lose: any shows it.
     return at_root ? kNothingOpen : 0;

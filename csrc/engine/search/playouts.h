@@ -28,6 +28,7 @@ struct SearchState {
     std::atomic<int64_t> claimed{0};  // playouts that were begun
     std::atomic<int64_t> nodes{0};    // playouts that came back
     std::atomic<int64_t> evaluations{0};
+    std::atomic<int64_t> waited{0};  // for them, by all threads together, in nanoseconds
     std::atomic<int> deepest{0};
     std::atomic<bool> end{false};   // the threads shall come to an end
     std::atomic<bool> full{false};  // the memory
@@ -51,6 +52,7 @@ class Playouts {
     // A position on its way through the evaluator.
     struct Leaf {
         Node* node;
+        uint64_t key;  // evaluation_key
         bool complete;
         std::vector<Step> path;
     };
@@ -60,10 +62,12 @@ class Playouts {
     Landing descend();
     // `node` is pending, by this thread; `created` just now.
     Landing open(Node& node, bool created);
-    // Candidates from logits, by falling probability.
+    // Puts candidates from logits into candidates_, by falling probability.
     void rank_moves(std::span<const uint16_t> labels, std::span<const float> logits);
-    // Gives the pending node the candidates that rank_moves left.
-    void expand(Node& node, bool complete, float value);
+    // Opens the pending nodes of the batch.
+    void spread();
+    // Opens the pending node.
+    void expand(Node& node, const Evaluation& evaluation);
     void back_up(std::span<const Step> path, float value, Fate fate);
     void take_back(std::span<const Step> path);
     void evaluate();

@@ -54,12 +54,12 @@ void RootMoves::begin(std::vector<int> labels, bool gumbel, int64_t budget) {
 }
 
 void RootMoves::prepare(const Node& root, const SearchSettings& settings, uint64_t noise_key) {
-    const std::size_t count = root.candidate_count;
+    const std::size_t count = root.moves().size();
     allowed_.assign(count, labels_.empty());
     visits_before_.assign(count, 0);
     prior_.assign(count, 0.0);
     for (std::size_t i = 0; i < count; ++i) {
-        const Candidate& candidate = root.candidates[i];
+        const Candidate& candidate = root.moves()[i];
         if (std::ranges::find(labels_, candidate.label) != labels_.end()) allowed_[i] = true;
         visits_before_[i] = root.edges[i].visits;
         const double uniform = unit(mixed(noise_key ^ mixed(candidate.label))) + 0x1p-54;

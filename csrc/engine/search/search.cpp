@@ -190,6 +190,7 @@ class Search::Implementation {
         state_.claimed = 0;
         state_.nodes = 0;
         state_.evaluations = 0;
+        state_.waited = 0;
         state_.deepest = 0;
         state_.full = false;
         state_.end = false;
@@ -287,7 +288,7 @@ class Search::Implementation {
         const std::lock_guard lock(root.lock);
         const auto at = std::ranges::find(root.moves(), mate_known_.labels[0], &Candidate::label) -
                         root.moves().begin();
-        if (at == root.candidate_count) return;  // a move that the rules leave out
+        if (at == std::ssize(root.moves())) return;  // a move that the rules leave out
         Edge& edge = root.edges[at];
         const auto plies = static_cast<uint16_t>(mate_known_.labels.size());
         if (edge.fate.proof == Proof::win && edge.fate.plies < plies) return;
@@ -372,6 +373,8 @@ class Search::Implementation {
         SearchReport out;
         out.nodes = state_.nodes;
         out.evaluations = state_.evaluations;
+        constexpr double kNanosecond = 1e-9;
+        out.waited = kNanosecond * static_cast<double>(state_.waited.load());
         out.lines = best_lines(state_, static_cast<std::size_t>(std::max(limits_.multipv, 2)));
         Node& root = *state_.tree.root();
         const std::lock_guard lock(root.lock);

@@ -34,6 +34,7 @@ struct SearchLine {
 struct SearchReport {
     int64_t nodes = 0;        // playouts of this search
     int64_t evaluations = 0;  // positions that went through an evaluator for them
+    double waited = 0;        // seconds for these, of all threads together
     int depth = 0;            // moves of the best line
     int seldepth = 0;         // of the longest one looked at
     int hashfull = 0;         // per mille of the memory

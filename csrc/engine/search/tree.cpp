@@ -3,7 +3,10 @@
 #include <algorithm>
 #include <bit>
 #include <map>
+#include <memory>
 #include <mutex>
+#include <new>
+#include <type_traits>
 #include <utility>
 
 namespace keisei::engine {
@@ -15,6 +18,10 @@ constexpr std::size_t kHeader = 16;
 template <typename T>
 constexpr std::size_t bytes_of(std::size_t count) {
     return count * sizeof(T) + kHeader;
+}
+
+std::size_t bytes_of_evaluation(std::size_t candidates) {
+    return sizeof(Evaluation) + bytes_of<Candidate>(candidates);
 }
 
 constexpr std::size_t kTableShare = 32;  // one part in so many of the memory
@@ -40,7 +47,7 @@ void for_each_below(Node* top, Visit&& visit) {
 struct Tree::Shared {
     struct Bucket {
         uint64_t key[kSlotsOfBucket] = {};
-        Node* node[kSlotsOfBucket] = {};
+        Evaluation* evaluation[kSlotsOfBucket] = {};
     };
     std::vector<Bucket> buckets;
     std::vector<SpinLock> locks = std::vector<SpinLock>(kStripes);
@@ -85,7 +92,7 @@ void Tree::plant() {
 
 void Tree::advance(int label) {
     for (std::size_t i = 0; i < root_->edge_count; ++i) {
-        if (root_->candidates[i].label != label) continue;
+        if (root_->moves()[i].label != label) continue;
         Node* next = std::exchange(root_->edges[i].node, nullptr);
         if (next == nullptr) break;
         reaper_.give(std::exchange(root_, next));
@@ -104,42 +111,47 @@ Node* Tree::new_node() {
     return take(bytes_of<Node>(1)) ? new Node : nullptr;
 }
 
-bool Tree::store_evaluation(Node& node, std::span<const Candidate> candidates, float value) {
-    if (!take(bytes_of<Candidate>(candidates.size()))) return false;
-    node.candidates = new Candidate[candidates.size()];
-    std::ranges::copy(candidates, node.candidates);
-    node.candidate_count = static_cast<uint16_t>(candidates.size());
-    node.value = value;
-    const uint64_t key = evaluation_key(node.key, node.occurrence);
+const Evaluation* Tree::store(uint64_t key, float value, bool complete,
+                              std::span<const Candidate> candidates) {
+    const std::size_t count = candidates.size();
+    if (!take(bytes_of_evaluation(count))) return nullptr;
+    static_assert(alignof(Candidate) <= alignof(Evaluation));
+    static_assert(std::is_trivially_destructible_v<Evaluation>);
+    void* memory = ::operator new(sizeof(Evaluation) + count * sizeof(Candidate));
+    auto* evaluation =
+        new (memory) Evaluation{key, 1, value, static_cast<uint16_t>(count), complete};
+    std::uninitialized_copy_n(candidates.data(), count,
+                              reinterpret_cast<Candidate*>(evaluation + 1));
     shared_->use(key, [&](Shared::Bucket& bucket) {
         for (std::size_t i = kSlotsOfBucket - 1; i > 0; --i) {
             bucket.key[i] = bucket.key[i - 1];
-            bucket.node[i] = bucket.node[i - 1];
+            bucket.evaluation[i] = bucket.evaluation[i - 1];
         }
         bucket.key[0] = key;
-        bucket.node[0] = &node;
+        bucket.evaluation[0] = evaluation;
     });
-    return true;
+    return evaluation;
 }
 
-bool Tree::find_evaluation(uint64_t key, std::vector<Candidate>& candidates, float& value) {
-    bool found = false;
+const Evaluation* Tree::share(uint64_t key) {
+    Evaluation* found = nullptr;
     shared_->use(key, [&](const Shared::Bucket& bucket) {
-        for (std::size_t i = 0; i < kSlotsOfBucket && !found; ++i) {
-            const Node* node = bucket.node[i];
-            if (node == nullptr || bucket.key[i] != key) continue;
-            candidates.assign(node->candidates, node->candidates + node->candidate_count);
-            value = node->value;
-            found = true;
+        for (std::size_t i = 0; i < kSlotsOfBucket && found == nullptr; ++i) {
+            if (bucket.key[i] == key) found = bucket.evaluation[i];
         }
+        if (found != nullptr) ++found->users;
     });
     return found;
+}
+
+void Tree::prefetch(uint64_t key) const {
+    __builtin_prefetch(&shared_->buckets[shared_->index(key)]);
 }
 
 bool Tree::add_edge(Node& node, bool must) {
     if (node.edge_count == node.edge_room) {
         const std::size_t room = std::min<std::size_t>(
-            node.candidate_count, std::max<std::size_t>(2, node.edge_room * std::size_t{2}));
+            node.evaluation->count, std::max<std::size_t>(2, node.edge_room * std::size_t{2}));
         const std::size_t bytes = bytes_of<Edge>(room);
         if (must) {
             used_.fetch_add(bytes, std::memory_order_relaxed);
@@ -159,17 +171,24 @@ bool Tree::add_edge(Node& node, bool must) {
     return true;
 }
 
+void Tree::release(const Evaluation& evaluation) {
+    // Only the tree changes it, under this lock.
+    auto* const own = const_cast<Evaluation*>(&evaluation);
+    bool last = false;
+    shared_->use(own->key, [&](Shared::Bucket& bucket) {
+        last = --own->users == 0;
+        if (!last) return;
+        for (auto*& slot : bucket.evaluation) {
+            if (slot == own) slot = nullptr;
+        }
+    });
+    if (!last) return;
+    give_back(bytes_of_evaluation(own->count));
+    ::operator delete(own);
+}
+
 void Tree::release(Node* node) {
-    if (node->candidates != nullptr) {
-        // Who finds it in the table reads it under the same lock.
-        shared_->use(evaluation_key(node->key, node->occurrence), [&](Shared::Bucket& bucket) {
-            for (auto*& slot : bucket.node) {
-                if (slot == node) slot = nullptr;
-            }
-        });
-        delete[] node->candidates;
-        give_back(bytes_of<Candidate>(node->candidate_count));
-    }
+    if (node->evaluation != nullptr) release(*node->evaluation);
     if (node->edges != nullptr) {
         delete[] node->edges;
         give_back(bytes_of<Edge>(node->edge_room));
@@ -188,9 +207,11 @@ std::size_t Tree::prune() {
     if (before < limit_ - limit_ / 8) return limit_ - before;  // what was given up was enough
     std::map<uint32_t, std::size_t> bytes_by_visits;
     for_each_below(root_, [&](const Node* node) {
-        bytes_by_visits[node->visits] += bytes_of<Node>(1) +
-                                         bytes_of<Candidate>(node->candidate_count) +
-                                         bytes_of<Edge>(node->edge_room);
+        std::size_t& bytes = bytes_by_visits[node->visits];
+        bytes += bytes_of<Node>(1) + bytes_of<Edge>(node->edge_room);
+        if (const Evaluation* shared = node->evaluation) {
+            bytes += bytes_of_evaluation(shared->count) / shared->users;
+        }
     });
     uint32_t most = 0;
     std::size_t gain = 0;

@@ -30,12 +30,18 @@ class Tree {
     // Null, or false, where the memory is full. The caller holds the lock of the node, if others
     // can see it.
     Node* new_node();
-    bool store_evaluation(Node& node, std::span<const Candidate> candidates, float value);
     // `must`: even then.
     bool add_edge(Node& node, bool must = false);
 
-    // The evaluation of an equal position that some node has.
-    bool find_evaluation(uint64_t evaluation_key, std::vector<Candidate>& candidates, float& value);
+    // A new evaluation for one node, to be shared from now on.
+    const Evaluation* store(uint64_t key, float value, bool complete,
+                            std::span<const Candidate> candidates);
+    // The evaluation with this key for one more node; null if there is none.
+    const Evaluation* share(uint64_t key);
+    // One node needs it no longer.
+    void release(const Evaluation& evaluation);
+    // `share` will be asked for it soon.
+    void prefetch(uint64_t key) const;
 
     // Gives up the least visited nodes, about half of the memory; the edges to them stay. Nobody
     // else may use the tree meanwhile. Returns the bytes gained.
