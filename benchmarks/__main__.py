@@ -68,8 +68,9 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
         command.add_argument("--small", action="store_true", help="tiny sizes: a test of itself")
         command.add_argument("--cshogi-source", help="folder of an unpacked cshogi source archive")
         if name == "display":
-            command.add_argument("--pairs", type=int, help="of blocks, for each size")
-            command.add_argument("--seconds", type=float, help="of a block, at least")
+            command.add_argument("--pairs", type=int, help="of blocks, for each size, at most (8)")
+            command.add_argument("--seconds", type=float, help="of a block, at least (1)")
+            command.add_argument("--limit", type=float, help="seconds until no more begin (80)")
         if name == "all":
             command.add_argument(
                 "--skip", nargs="+", default=[], choices=[*ENTRIES], metavar="NAME"
@@ -96,6 +97,7 @@ def measure(args: argparse.Namespace) -> int:
         cshogi_source=args.cshogi_source,
         pairs=getattr(args, "pairs", None),
         seconds=getattr(args, "seconds", None),
+        limit=getattr(args, "limit", None),
     )
     if args.command == "all":
         chosen = [n for n, e in ENTRIES.items() if device.type in e.devices and n not in args.skip]

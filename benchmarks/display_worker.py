@@ -42,9 +42,13 @@ class Plan:
     sizes: tuple[tuple[int, int], ...]
     """of the terminal, one after the other: width, height"""
     pairs: int
-    """of blocks at each size: without and with drawing, in the order ABBA"""
+    """of blocks at each size, at most: without and with drawing, in the order ABBA"""
     seconds: float
     """of a block, at least; and no less than two iterations"""
+    limit: float
+    """seconds after which no more pairs begin, but for two of each size; the sizes share it"""
+    threads: int
+    """torch's on the CPU"""
 
 
 @dataclasses.dataclass
@@ -75,7 +79,7 @@ class Blocks(Callback):
     draws = False
     essential = True  # what is measured wrongly is not measured on
 
-    def __init__(self, plan: Plan, display: DisplayManager, say: Say) -> None:
+    def __init__(self, plan: Plan, display: DisplayManager, say: Say, started: float) -> None:
         self.plan = plan
         self.display = display
         self._say = say
@@ -84,6 +88,8 @@ class Blocks(Callback):
         self._block: Block | None = None
         self._at = 0.0
         self._warm: list[float] = []
+        self._last_at = started + plan.limit
+        self._until = 0.0
 
     def on_update_end(self, snapshot: Snapshot) -> None:
         """After each iteration, in the thread that trains."""
@@ -113,7 +119,13 @@ class Blocks(Callback):
         if len(self._done) % 2 == 0:
             pair = [dataclasses.asdict(one) for one in self._done[-2:]]
             self._say({"size": self._sizes[0], "blocks": pair})
-        if len(self._done) == 2 * self.plan.pairs:
+        enough = len(self._done) == 2 * self.plan.pairs
+        whole_pairs = len(self._done) in range(4, 2 * self.plan.pairs, 2)
+        late = whole_pairs and time.perf_counter() > self._until
+        if late:
+            width, height = self._sizes[0]
+            self._say({"stage": f"{width}x{height}: no more pairs, the time is over"})
+        if enough or late:
             self._done = []
             del self._sizes[0]
             if not self._sizes:
@@ -128,6 +140,8 @@ class Blocks(Callback):
             self.display.stop()
         if number == 0:
             set_size(_STDOUT, self._sizes[0])
+            now = time.perf_counter()
+            self._until = now + (self._last_at - now) / len(self._sizes)
         self.display.take_processor_seconds()
         self._at = time.perf_counter()
 
@@ -173,13 +187,15 @@ def check(config: AppConfig) -> None:
 
 def main(plan: Plan, say: Say) -> None:
     """Trains and times; says the pairs of blocks."""
-    say({"stage": "started"})
+    torch.set_num_threads(plan.threads)
+    started = time.perf_counter()
+    say({"stage": f"started, with {plan.threads} threads of torch"})
     with tempfile.TemporaryDirectory() as folder:
         config = make_config(plan.job, torch.device(plan.device), folder)
         check(config)
         say({"stage": "the first iteration finds the same with and without the screen"})
         trainer = Trainer(config)
-        trainer.callback_manager.add(Blocks(plan, trainer.display_manager, say))
+        trainer.callback_manager.add(Blocks(plan, trainer.display_manager, say, started))
         trainer.run_training_loop()
 
 

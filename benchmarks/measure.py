@@ -57,6 +57,8 @@ class Settings:
     """Pairs of blocks, with and without what is measured; None: the benchmark's own number."""
     seconds: float | None = None
     """Of a block, at least; None: as the benchmark has it."""
+    limit: float | None = None
+    """Seconds after which no more pairs begin; None: as the benchmark has it."""
 
     def sizes(self, *usual: int) -> tuple[int, ...]:
         """The batch sizes to run: those asked for, else ``usual``, of which a CPU takes few."""

@@ -65,7 +65,7 @@ def test_each_pair_is_told_as_it_comes(
     [
         ([WHOLE, "policy positions/s"], 2, "200x60: expected '歩' on the terminal"),
         ([], 2, "200x60: expected 'policy' on the terminal"),
-        ([WHOLE], 1, "200x60: expected 2 pairs, got 1"),
+        ([WHOLE], 1, "200x60: expected 2 pairs or more, got 1"),
     ],
 )
 def test_what_was_not_drawn_or_not_timed_has_no_row(
@@ -81,6 +81,12 @@ def test_it_takes_as_many_pairs_as_are_asked_for() -> None:
     settings = dataclasses.replace(SMALL, pairs=3, seconds=0.0)
     off, on = display.display(settings)
     assert off.rate > 0 and on.rate > 0 and "(3 pairs, " in on.note
+
+
+def test_when_the_time_is_over_two_pairs_are_enough(capsys: pytest.CaptureFixture[str]) -> None:
+    _, on = display.display(dataclasses.replace(SMALL, pairs=5, limit=0.0))
+    assert "(2 pairs, " in on.note
+    assert "200x60: no more pairs, the time is over" in capsys.readouterr().err
 
 
 @pytest.mark.slow
