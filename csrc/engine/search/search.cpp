@@ -237,11 +237,11 @@ class Search::Implementation {
             while (!state_.end) {
                 const uint32_t seen = state_.rounds;
                 const bool any = playouts_[number].round(static_cast<int>(places()));
-                if (state_.full) make_room();
+                const bool room = state_.full && make_room();
                 if (any && playouts_.size() == 1) advance_mate(INT64_MAX);
                 if (any) tell_round();
                 if (finished() || stuck_) state_.end = true;
-                if (any || state_.end) continue;
+                if (any || room || state_.end) continue;
                 if (state_.node_limit > 0 && state_.claimed >= state_.node_limit) break;
                 state_.rounds.wait(seen);
             }
@@ -308,15 +308,19 @@ class Search::Implementation {
         return std::min(batch_size_, 1 + (visits_before_ + state_.nodes) / kVisitsPerPlace);
     }
 
-    void make_room() {
+    // Returns whether there is room again. Else what is under way elsewhere fills the memory, and
+    // will come back; or the root alone does.
+    bool make_room() {
         state_.gate.close();
+        // Another thread may have been here first.
+        bool room = true;
         if (state_.full) {
-            const bool gained = state_.tree.prune() > 0;
-            // Else what is under way elsewhere fills the memory, and will come back.
-            stuck_ = stuck_ || (!gained && state_.tree.root()->pending == 0);
+            room = state_.tree.prune() > 0;
+            stuck_ = stuck_ || (!room && state_.tree.root()->pending == 0);
             state_.full = false;
         }
         state_.gate.open();
+        return room;
     }
 
     bool failed() {
