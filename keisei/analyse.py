@@ -169,7 +169,7 @@ def _device(text: str) -> str:
 
 def _kif(text: str) -> Path:
     path = Path(text)
-    if path.suffix not in (".kif", ".kifu"):
+    if path.suffix.lower() not in (".kif", ".kifu"):
         raise argparse.ArgumentTypeError(
             f"expected a name that ends in .kif or .kifu, got {text!r}"
         )

@@ -36,9 +36,11 @@ class Player {
     Player(LoadNetwork load_network, UsiOutput& output, Notify notify);
     ~Player();  // stops what runs
 
-    // Loads the network, if it is not loaded yet; waits for it. Throws std::runtime_error in one
-    // line.
+    // Loads the network, if it is not loaded yet, and takes the search's memory; waits for both, and
+    // for a batch of the last search. Throws std::runtime_error in one line.
     void load(const Settings& settings);
+    // Whether there is one, be it what the settings ask for or not.
+    bool has_network() const { return !models_.evaluators().empty(); }
 
     // Work starts when the work before has ended, which must have been stopped. Both return the
     // number of this start. A network must be loaded for `search`, and there must be a legal move.

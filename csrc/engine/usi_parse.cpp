@@ -82,6 +82,9 @@ PositionCommand parse_position(std::string_view line) {
             if (!out.sfen.empty()) out.sfen += ' ';
             out.sfen += words[at];
         }
+        // Some programs leave out the move number.
+        constexpr int kWithoutNumber = 3;
+        if (std::ranges::count(out.sfen, ' ') + 1 == kWithoutNumber) out.sfen += " 1";
         if (out.sfen.empty()) throw std::invalid_argument("position: no SFEN after 'sfen'");
     }
     if (at == words.size()) return out;

@@ -18,6 +18,7 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr int64_t kDeepest = 100'000;
+constexpr std::string_view kNoBook = "no_book";  // as scripts write it for YaneuraOu
 constexpr milliseconds kGrace{5};
 constexpr milliseconds kGraceOfFirst{30};
 
@@ -151,7 +152,7 @@ void UsiSession::load_book() {
     if (path == book_path_) return;
     book_ = Book();
     book_path_ = path;
-    if (path.empty()) return;
+    if (path.empty() || path == kNoBook) return;
     try {
         book_ = Book(path);
         output_.info_string("BookFile " + path + ": " + std::to_string(book_.positions()) +
@@ -206,7 +207,8 @@ void UsiSession::go(const InputLine& line) {
                 going.start =
                     player_.solve(going.game, {.memory_mib = going.settings.search.hash_mib});
             } else {
-                player_.load(going.settings);
+                // What changed since is for the next `isready`: here the clock runs.
+                if (!player_.has_network()) player_.load(going.settings);
                 going.stochastic = going.ponder && going.settings.stochastic_ponder &&
                                    going.game.plies_played() > 0 && !going.command.searchmoves;
                 game::Game game = going.game;

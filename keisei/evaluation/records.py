@@ -64,7 +64,7 @@ def write_kif(path: Path, game: GameRecord, comments: Sequence[Iterable[str]] = 
 
     ``comments`` are as for ``kif_text``.
     """
-    if path.suffix == ".kifu":
+    if path.suffix.lower() == ".kifu":
         path.write_text(kif_text(game, comments=comments), encoding="utf-8")
     else:
         text = kif_text(game, "Shift_JIS", comments)
@@ -89,10 +89,11 @@ def read_games(path: Path) -> tuple[GameRecord, ...]:
         ModuleNotFoundError: rsshogi is wanted and not there.
         OSError: The file cannot be opened.
     """
-    if path.suffix in (".kif", ".kifu"):
+    suffix = path.suffix.lower()
+    if suffix in (".kif", ".kifu"):
         return (read_kif(path),)
-    if path.suffix == ".csa":
+    if suffix == ".csa":
         return read_csa(path)
-    if path.suffix in (".sfen", ".usi"):
+    if suffix in (".sfen", ".usi"):
         return read_sfen(path)
     raise RecordError(f"{path}: expected .kif, .kifu, .csa, .sfen or .usi, got {path.suffix!r}")

@@ -72,6 +72,7 @@ def test_book_moves(start: Start, tmp_path: Path) -> None:
         ("setoption name BookMoves value 0",),
         ("setoption name BookFile value <empty>", "isready"),
         ("setoption name BookFile value", "isready"),
+        ("setoption name BookFile value no_book", "isready"),
     ],
 )
 def test_without_the_book(start: Start, tmp_path: Path, lines: tuple[str, ...]) -> None:

@@ -379,6 +379,22 @@ def test_a_go_that_cannot_load_resigns(start: Start, tmp_path: Path) -> None:
     engine.quit()
 
 
+def test_a_go_plays_on_with_what_is_loaded(start: Start, tmp_path: Path, policy: Path) -> None:
+    """Files and options that change during a game are for the next `isready`."""
+    path = tmp_path / "policy.pt"
+    path.write_bytes(policy.read_bytes())
+    engine = start("--model", str(path), "--device", "cpu")
+    assert engine.ready()[-1] == "readyok"
+    best = engine.best("position startpos", *ONE_NODE)
+    path.unlink()
+    assert engine.ask(f"setoption name DNN_Model value {tmp_path}/nothing.pt") == []
+    assert engine.ask("setoption name Precision value bf16") == []
+    assert engine.best("position startpos", *ONE_NODE) == best != "resign"
+    engine.send("isready")
+    assert engine.rest()[-1].startswith("info string Error! model ")
+    assert engine.status() == 1
+
+
 def test_relative_paths_are_relative_to_the_working_folder(start: Start, policy: Path) -> None:
     engine = start("--model", policy.name, "--device", "cpu", cwd=policy.parent)
     assert engine.ready()[-1] == "readyok"

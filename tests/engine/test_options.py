@@ -137,6 +137,17 @@ def test_hash_and_threads_change_between_searches(mock: Engine) -> None:
     mock.quit()
 
 
+def test_gumbel_with_more_nodes_than_memory_could_list(mock: Engine) -> None:
+    mock.ask("setoption name RootChoice value gumbel")
+    mock.send("position startpos", "go nodes 1000000000000")
+    begun = mock.until("info ")
+    assert begun[-1].startswith("info depth "), begun
+    mock.send("stop")
+    answer = mock.until("bestmove ")
+    assert not [line for line in answer if "string" in line], answer
+    mock.quit()
+
+
 DOCUMENT = Path(__file__).parents[2] / "docs" / "usi.md"
 
 

@@ -290,6 +290,13 @@ def test_positions(engine: Engine, position: str) -> None:
     engine.quit()
 
 
+def test_a_position_without_its_move_number(engine: Engine) -> None:
+    sfen = "4k4/9/9/9/9/9/9/9/4K4 w RB4G4S4N4L18Prb"
+    with_number = engine.best(f"position sfen {sfen} 1 moves 5a5b", "go")
+    assert engine.best(f"position sfen {sfen} moves 5a5b", "go") == with_number != "resign"
+    engine.quit()
+
+
 def test_a_whole_game_against_itself(engine: Engine) -> None:
     """Every move is legal for an independent rulebook, to the end of the game."""
     board = cshogi.Board()

@@ -235,7 +235,7 @@ def test_tsshogi_reads_every_position(tsshogi):
 
 
 @pytest.mark.parametrize("game", GAMES, ids=lambda game: game.start)
-@pytest.mark.parametrize("suffix", [".kif", ".kifu", ".csa"])
+@pytest.mark.parametrize("suffix", [".kif", ".kifu", ".csa", ".KIF"])
 def test_a_game_survives_a_file(game, suffix, tmp_path):
     path = tmp_path / f"game{suffix}"
     if suffix == ".csa":

@@ -59,7 +59,7 @@ struct Edge {
     Node* node = nullptr;  // null too if it was given up for want of memory
     double sum = 0;        // of the results of its visits
     uint32_t visits = 0;
-    uint16_t pending = 0;  // descents that have not come back
+    uint32_t pending = 0;  // descents that have not come back
     Fate fate;
 };
 

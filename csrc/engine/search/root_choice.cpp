@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <limits>
-#include <numeric>
 #include <tuple>
 
 #include "engine/search/random_bits.h"
@@ -11,35 +11,27 @@
 namespace keisei::engine {
 namespace {
 
-constexpr std::size_t kMostConsidered = 16;
+constexpr int64_t kMostConsidered = 16;
 // So many playouts at least for each move that is considered.
-constexpr std::size_t kBudgetPerMove = 4;
+constexpr int64_t kBudgetPerMove = 4;
 // The transformation of values into logits: (kValueVisits + most visits) * kValueScale * q.
 constexpr double kValueVisits = 50.0;
 constexpr double kValueScale = 0.5;
 
-// For each of `budget` playouts how often its move has been visited by then: `considered` moves in
-// the first phase, then the better half of them, and so on; all phases have about equal parts.
-std::vector<uint32_t> halving_plan(std::size_t considered, std::size_t budget) {
-    std::vector<uint32_t> plan;
-    if (considered <= 1) {
-        plan.resize(budget);
-        std::iota(plan.begin(), plan.end(), 0u);
-        return plan;
+// `considered` moves in the first phase, then the better half of them, and so on; all phases have
+// about equal parts of the budget.
+std::vector<GumbelPhase> halving_plan(int64_t considered, int64_t budget) {
+    if (considered <= 1) return {{0, 1, 0}};
+    std::vector<GumbelPhase> plan;
+    const auto phases = static_cast<int64_t>(std::ceil(std::log2(considered)));
+    GumbelPhase phase{0, considered, 0};
+    while (phase.first < budget) {
+        plan.push_back(phase);
+        const int64_t each = std::max<int64_t>(1, budget / (phases * phase.moves));
+        phase.first += each * phase.moves;
+        phase.visits += each;
+        phase.moves = std::max<int64_t>(2, phase.moves / 2);
     }
-    const auto phases = static_cast<std::size_t>(std::ceil(std::log2(considered)));
-    std::vector<uint32_t> visits(considered, 0);
-    std::size_t left = considered;
-    while (plan.size() < budget) {
-        const std::size_t each = std::max<std::size_t>(1, budget / (phases * left));
-        for (std::size_t i = 0; i < each; ++i) {
-            plan.insert(plan.end(), visits.begin(),
-                        visits.begin() + static_cast<std::ptrdiff_t>(left));
-            for (std::size_t m = 0; m < left; ++m) ++visits[m];
-        }
-        left = std::max<std::size_t>(2, left / 2);
-    }
-    plan.resize(budget);
     return plan;
 }
 
@@ -69,10 +61,8 @@ void RootMoves::prepare(const Node& root, const SearchSettings& settings, uint64
     }
     allowed_count_ = static_cast<int>(std::ranges::count(allowed_, true));
     if (gumbel_) {
-        const auto budget = static_cast<std::size_t>(budget_);
-        const std::size_t most =
-            std::clamp<std::size_t>(budget / kBudgetPerMove, 2, kMostConsidered);
-        plan_ = halving_plan(std::min(most, static_cast<std::size_t>(allowed_count_)), budget);
+        const auto most = std::clamp<int64_t>(budget_ / kBudgetPerMove, 2, kMostConsidered);
+        plan_ = halving_plan(std::min<int64_t>(most, allowed_count_), budget_);
     }
     ready_ = true;
 }
@@ -93,21 +83,24 @@ double RootMoves::score(const Node& root, std::size_t edge, double visited_most)
 }
 
 int RootMoves::next(const Node& root) {
-    std::size_t begun = 0;
+    int64_t begun = 0;
     double most = 0;
     for (std::size_t i = 0; i < root.edge_count; ++i) {
         begun += visits_now(root, i, true);
         most = std::max(most, static_cast<double>(visits_now(root, i, false)));
     }
-    const uint32_t wanted =
-        begun < plan_.size() ? plan_[begun] : std::numeric_limits<uint32_t>::max();
+    int64_t wanted = std::numeric_limits<uint32_t>::max();
+    if (begun < budget_) {
+        const auto after = std::ranges::upper_bound(plan_, begun, {}, &GumbelPhase::first);
+        const GumbelPhase& phase = *(after - 1);
+        wanted = phase.visits + (begun - phase.first) / phase.moves;
+    }
     int best = -1;
     double best_score = -std::numeric_limits<double>::infinity();
-    uint32_t nearest = std::numeric_limits<uint32_t>::max();
+    int64_t nearest = std::numeric_limits<int64_t>::max();
     for (std::size_t i = 0; i < root.edge_count; ++i) {
         if (!allowed_[i] || root.edges[i].fate.proof == Proof::loss) continue;
-        const uint32_t visits = visits_now(root, i, true);
-        const uint32_t away = visits > wanted ? visits - wanted : wanted - visits;
+        const int64_t away = std::abs(visits_now(root, i, true) - wanted);
         const double here = score(root, i, most);
         if (away < nearest || (away == nearest && here > best_score)) {
             nearest = away;

@@ -9,6 +9,14 @@
 
 namespace keisei::engine {
 
+// A part of sequential halving: from playout `first` on, `moves` moves are visited in turn, which
+// all have `visits` visits by then.
+struct GumbelPhase {
+    int64_t first;
+    int64_t moves;
+    int64_t visits;
+};
+
 // The root's moves in this search. Sequential halving after Danihelka et al., "Policy improvement
 // by planning with Gumbel" (ICLR 2022), in the form without a completed policy below the root.
 class RootMoves {
@@ -42,7 +50,7 @@ class RootMoves {
     std::vector<bool> allowed_;
     std::vector<uint32_t> visits_before_;  // of an earlier search
     std::vector<double> prior_;            // noise and log policy
-    std::vector<uint32_t> plan_;           // of each playout: the visits that its move has so far
+    std::vector<GumbelPhase> plan_;
 };
 
 }  // namespace keisei::engine
