@@ -55,37 +55,38 @@ uint64_t Player::begin() {
 
 uint64_t Player::search(const Settings& settings, const game::Game& game, SearchLimits limits) {
     const uint64_t start = begin();
-    const bool forget = std::exchange(forget_, false);
-    worker_.start([this, start, forget, game, shared = shared_, with = settings.search,
-                   limits = std::move(limits)] {
-        const auto reporter = [&](const SearchReport& report) {
+    worker_.start(
+        [this, start, game, shared = shared_, with = settings.search, limits = std::move(limits)] {
+            const auto reporter = [&](const SearchReport& report) {
+                {
+                    const std::lock_guard lock(shared->mutex);
+                    shared->progress.report = report;
+                    shared->changed.notify_all();
+                    if (std::exchange(shared->noticed, true)) return;
+                }
+                notify_(start);
+            };
+            std::string error;
+            try {
+                if (search_.await_last(stop_)) {
+                    search_.configure(with);
+                    if (forget_.exchange(false)) search_.clear();
+                    search_.set_position(game);
+                    SearchReport report = search_.run(limits, stop_, reporter);
+                    const std::lock_guard lock(shared->mutex);
+                    shared->progress.report = std::move(report);
+                }
+            } catch (const std::exception& e) {
+                error = e.what();
+            }
             {
                 const std::lock_guard lock(shared->mutex);
-                shared->progress.report = report;
+                shared->progress.error = std::move(error);
+                shared->progress.done = true;
                 shared->changed.notify_all();
-                if (std::exchange(shared->noticed, true)) return;
             }
             notify_(start);
-        };
-        std::string error;
-        try {
-            search_.configure(with);
-            if (forget) search_.clear();
-            search_.set_position(game);
-            SearchReport report = search_.run(limits, stop_, reporter);
-            const std::lock_guard lock(shared->mutex);
-            shared->progress.report = std::move(report);
-        } catch (const std::exception& e) {
-            error = e.what();
-        }
-        {
-            const std::lock_guard lock(shared->mutex);
-            shared->progress.error = std::move(error);
-            shared->progress.done = true;
-            shared->changed.notify_all();
-        }
-        notify_(start);
-    });
+        });
     return start;
 }
 

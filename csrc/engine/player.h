@@ -2,6 +2,7 @@
 // session's; only the notice comes from another one.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <functional>
 #include <memory>
@@ -36,8 +37,8 @@ class Player {
     Player(LoadNetwork load_network, UsiOutput& output, Notify notify);
     ~Player();  // stops what runs
 
-    // Loads the network, if it is not loaded yet, and takes the search's memory; waits for both, and
-    // for a batch of the last search. Throws std::runtime_error in one line.
+    // Loads the network, if it is not loaded yet, and takes the search's memory; waits for both,
+    // and for a batch of the last search. Throws std::runtime_error in one line.
     void load(const Settings& settings);
     // Whether there is one, be it what the settings ask for or not.
     bool has_network() const { return !models_.evaluators().empty(); }
@@ -68,7 +69,7 @@ class Player {
     ModelLoader models_;
     Search search_;
     Stop stop_;
-    bool forget_ = false;
+    std::atomic<bool> forget_{false};
     uint64_t starts_ = 0;
     std::shared_ptr<Shared> shared_;
     Worker worker_;  // last: its jobs use all the others

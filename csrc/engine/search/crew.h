@@ -2,6 +2,7 @@
 // set up per thread (CUDA, OpenMP) is there when the next task comes.
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <functional>
 #include <mutex>
@@ -45,6 +46,12 @@ class Crew {
     bool idle() {
         const std::lock_guard lock(mutex_);
         return task_number_ == 0 || done_ == threads_.size();
+    }
+    // Whether no task is left at that time.
+    bool idle_by(std::chrono::steady_clock::time_point time) {
+        std::unique_lock lock(mutex_);
+        return changed_.wait_until(lock, time,
+                                   [&] { return task_number_ == 0 || done_ == threads_.size(); });
     }
     // Until all threads are done with the task.
     void wait() {

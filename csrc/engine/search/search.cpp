@@ -51,6 +51,14 @@ class Search::Implementation {
  public:
     ~Implementation() { finish(); }
 
+    bool await_last(const Stop& stop) {
+        constexpr std::chrono::milliseconds kLook(2);
+        while (!stop.requested()) {
+            if (crew_.idle_by(std::chrono::steady_clock::now() + kLook)) return true;
+        }
+        return crew_.idle();
+    }
+
     void set_evaluators(std::span<Evaluator* const> evaluators) {
         finish();
         evaluators_.assign(evaluators.begin(), evaluators.end());
@@ -420,6 +428,9 @@ class Search::Implementation {
 Search::Search() : implementation_(std::make_unique<Implementation>()) {}
 Search::~Search() = default;
 
+bool Search::await_last(const Stop& stop) {
+    return implementation_->await_last(stop);
+}
 void Search::set_evaluators(std::span<Evaluator* const> evaluators) {
     implementation_->set_evaluators(evaluators);
 }

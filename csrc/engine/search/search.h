@@ -54,6 +54,10 @@ class Search {
     Search(const Search&) = delete;
     Search& operator=(const Search&) = delete;
 
+    // Waits for the evaluations that a stopped search left under way, at most until the stop: all
+    // that follows would wait for them. Returns whether they are done.
+    bool await_last(const Stop& stop);
+
     // The evaluators must outlive this search or its next call; several share the work. Forgets the
     // tree.
     void set_evaluators(std::span<Evaluator* const> evaluators);
