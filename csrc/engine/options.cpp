@@ -180,6 +180,10 @@ const std::vector<OptionSpec>& table() {
             "MateHash", 0, 1 << 16, [](const S& s) { return s.search.mate_mib; },
             [](S& s, int64_t n) { s.search.mate_mib = n; }),
         spin(
+            "LeafDfpnNodesLimit", 0, 10'000,
+            [](const S& s) { return static_cast<int64_t>(s.search.leaf_mate_nodes); },
+            [](S& s, int64_t n) { s.search.leaf_mate_nodes = static_cast<int>(n); }),
+        spin(
             "Seed", 0, kMaxSeed, [](const S& s) { return static_cast<int64_t>(s.search.seed); },
             [](S& s, int64_t n) { s.search.seed = static_cast<uint64_t>(n); }),
         // What it says.

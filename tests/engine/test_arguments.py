@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from engine.driver import run
 
@@ -45,6 +47,25 @@ def test_both_ways_to_give_a_value() -> None:
     for arguments in (["--model", "uniform"], ["--model=uniform", "--device=cpu"]):
         result = run(*arguments, text="isready\nquit\n")
         assert (result.returncode, result.stdout, result.stderr) == (0, "readyok\n", "")
+
+
+def test_bench() -> None:
+    short = ("--seconds", "1", "--batches", "16", "--threads", "2", "--json")
+    result = run("bench", "50", "--model", "mock", *short)
+    assert (result.returncode, result.stderr) == (0, "")
+    bench = json.loads(result.stdout)
+    assert bench["evaluator"] == "mock" and bench["nodes_a_position"] == 50
+    assert len(bench["moves"].split()) == 8
+    (row,) = bench["rows"]
+    assert row["batch"] == 16
+    searched = row["search_evaluations_per_second"]
+    assert searched > 0 and row["search_playouts_per_second"] > 0
+    share = searched / row["raw_evaluations_per_second"]
+    assert row["share_of_best_raw"] == pytest.approx(share, rel=1e-3)
+    assert 0 < row["share_of_time_waiting"] < 1
+    # The signature alone, as text.
+    table = run("bench", "50", "--model", "mock", "--seconds", "0")
+    assert f"signature {bench['signature']} " in table.stdout and "raw" not in table.stdout
 
 
 def test_evaluate_without_a_model() -> None:

@@ -67,6 +67,29 @@ def test_the_mate_search_beside_the_tree_finds_what_it_does_not(search: SearchCh
     assert on.best.mate == report.best.mate - 2 and on.best.pv == report.best.pv[2:]
 
 
+def test_a_mate_search_in_leaves_proves_more(search: SearchCheck) -> None:
+    search.set(mate=0)
+    search.position(MATE_IN_THREE)
+    first = search.go("nodes 40")
+    assert not first.proved
+    search.set(leaf_mate=100)
+    search.position(MATE_IN_THREE)
+    report = search.go("nodes 40")
+    assert report.proved and report.best.mate >= 3 and report.best.value == 1, report.best
+    assert is_mate(MATE_IN_THREE, report.best.pv) or len(report.best.pv) < report.best.mate
+
+
+@pytest.mark.parametrize("place", [{"mate": 16, "leaf_mate": 0}, {"mate": 0, "leaf_mate": 100}])
+def test_a_mate_beyond_the_move_limit_is_none(search: SearchCheck, place: dict[str, float]) -> None:
+    search.set(**place)
+    for limit, mates in ((3, True), (2, False)):
+        search.set(max_moves=limit)
+        search.position(MATE_IN_THREE)
+        report = search.go("nodes 3000")
+        assert (report.best.mate > 0) == mates, (limit, report.best)
+        assert report.best.value == 1 if mates else abs(report.best.value) < 0.1
+
+
 def test_who_wants_a_draw_repeats_and_who_does_not_plays_on(search: SearchCheck) -> None:
     """Black, to move, can complete the fourth occurrence of a position by 5h5i: after the start
     it was there after 3, 7 and 11 moves."""

@@ -123,6 +123,7 @@ class Check {
             {"draw_black", [&](auto& s) { s.draw_value_black = value; }},
             {"draw_white", [&](auto& s) { s.draw_value_white = value; }},
             {"mate", [&](auto& s) { s.mate_mib = whole; }},
+            {"leaf_mate", [&](auto& s) { s.leaf_mate_nodes = whole; }},
         };
         const auto found = kSettings.find(name);
         if (found == kSettings.end()) throw std::invalid_argument("no setting " + name);

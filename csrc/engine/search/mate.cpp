@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <deque>
 #include <functional>
-#include <unordered_map>
 #include <unordered_set>
 
 #include "engine/search/checks.h"
@@ -76,16 +75,14 @@ class MateSearch::Solver {
     explicit Solver(int64_t memory_mib)
         : table_(static_cast<std::size_t>(std::max<int64_t>(memory_mib, 1)) << 20) {}
 
-    void set_position(const game::Game& game) {
-        root_ = game.position();
-        root_key_ = shogi::key(root_);
+    void set_position(std::span<const game::Reached> history) {
+        root_ = history.back().position;
+        root_key_ = history.back().key;
         result_ = {};
-        ++epoch_;
+        begin_epoch();
         ended_.clear();
-        std::unordered_map<uint64_t, int> times;
-        for (const auto& reached : game.history()) ++times[reached.key];
-        for (const auto& [key, count] : times) {
-            if (count + 1 >= kOccurrencesThatEnd) ended_.push_back(key);
+        for (const auto& reached : history) {
+            if (reached.times_before + 2 >= kOccurrencesThatEnd) ended_.push_back(reached.key);
         }
     }
 
@@ -105,7 +102,7 @@ class MateSearch::Solver {
                 if (!known.by_repetition || escapes()) {
                     result_.answer = MateAnswer::no_mate;
                 } else {
-                    ++epoch_;  // what leant on a repetition on one way was used on another
+                    begin_epoch();  // what leant on a repetition on one way was used on another
                 }
             }
         }
@@ -113,6 +110,10 @@ class MateSearch::Solver {
     }
 
  private:
+    // What is known by repetition holds no longer.
+    void begin_epoch() {
+        if (++epoch_ == 0) table_.clear();
+    }
     bool out() const { return result_.nodes >= node_limit_ || (*stop_)(); }
 
     // The attacker moves at even plies.
@@ -328,8 +329,8 @@ class MateSearch::Solver {
 MateSearch::MateSearch(int64_t memory_mib) : solver_(std::make_unique<Solver>(memory_mib)) {}
 MateSearch::~MateSearch() = default;
 
-void MateSearch::set_position(const game::Game& game) {
-    solver_->set_position(game);
+void MateSearch::set_position(std::span<const game::Reached> history) {
+    solver_->set_position(history);
 }
 MateResult MateSearch::advance(int64_t nodes, const std::function<bool()>& stop) {
     return solver_->advance(nodes, stop);
@@ -337,7 +338,7 @@ MateResult MateSearch::advance(int64_t nodes, const std::function<bool()>& stop)
 
 MateResult solve_mate(const game::Game& game, const MateLimits& limits, const Stop& stop) {
     MateSearch search(limits.memory_mib);
-    search.set_position(game);
+    search.set_position(game.history());
     const int64_t nodes = limits.nodes > 0 ? limits.nodes : INT64_MAX / 2;
     return search.advance(nodes, [&] { return stop.requested(); });
 }

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "engine/search/stop.h"
@@ -45,7 +46,8 @@ class MateSearch {
     MateSearch(const MateSearch&) = delete;
     MateSearch& operator=(const MateSearch&) = delete;
 
-    void set_position(const game::Game& game);
+    // The last of these positions, which are one game's from its start on.
+    void set_position(std::span<const game::Reached> history);
     // Looks at about so many more positions. The answer stays once it is known; `nodes` counts all
     // since set_position.
     MateResult advance(int64_t nodes, const std::function<bool()>& stop);

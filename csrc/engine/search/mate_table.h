@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
+#include <cstring>
 #include <memory>
 #include <new>
 #include <type_traits>
@@ -54,6 +55,8 @@ class MateTable {
         }
         *place = entry;
     }
+
+    void clear() { std::memset(static_cast<void*>(buckets_.get()), 0, count_ * sizeof(Bucket)); }
 
  private:
     // Zeros are an empty one, and such memory is made where it is touched first: most searches are

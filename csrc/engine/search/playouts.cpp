@@ -192,7 +192,9 @@ Playouts::Landing Playouts::open(Node& node, bool created) {
     const bool has_move = shared != nullptr || labels_.size() > first;
     if (created) {
         const float draw = state_.rules.draw_for_mover(here.position.white_to_move());
-        const Fate fate = end_of_game(here, has_move, depth, state_.rules);
+        Fate fate = end_of_game(here, has_move, depth, state_.rules);
+        // What was evaluated once has no such mate.
+        if (!fate && shared == nullptr) fate = find_mate();
         const Fate repeated = fate ? Fate{} : repeated_in_tree(node, depth);
         if (fate || repeated) {
             labels_.resize(first);
@@ -215,6 +217,16 @@ Playouts::Landing Playouts::open(Node& node, bool created) {
     positions_.push_back(here.position);
     ends_.push_back(static_cast<uint32_t>(labels_.size()));
     return Landing::batch;
+}
+
+Fate Playouts::find_mate() {
+    const int nodes = state_.settings.leaf_mate_nodes;
+    if (nodes == 0) return {};
+    mate_.set_position(line_);
+    const MateResult result = mate_.advance(nodes, [] { return false; });
+    const auto plies = static_cast<int>(path_.size() + result.labels.size());
+    if (result.answer != MateAnswer::mate || !state_.rules.within_limit(plies)) return {};
+    return {Proof::win, static_cast<uint16_t>(result.labels.size())};
 }
 
 void Playouts::evaluate() {

@@ -8,6 +8,7 @@
 
 #include "engine/evaluator.h"
 #include "engine/search/gate.h"
+#include "engine/search/mate.h"
 #include "engine/search/root_choice.h"
 #include "engine/search/rules.h"
 #include "engine/search/tree.h"
@@ -38,7 +39,8 @@ struct SearchState {
 
 class Playouts {
  public:
-    Playouts(SearchState& state, Evaluator& evaluator) : state_(state), evaluator_(evaluator) {}
+    Playouts(SearchState& state, Evaluator& evaluator)
+        : state_(state), evaluator_(evaluator), mate_(kMateMib) {}
 
     // One batch. Returns false if there was nothing to do: another thread has it all. Throws what
     // the evaluator throws, having taken back what it had begun.
@@ -56,12 +58,16 @@ class Playouts {
         bool complete;
         std::vector<Step> path;
     };
+    static constexpr int64_t kMateMib = 1;
+
     enum class Landing : uint8_t { batch, done, collision, full };
 
     void gather(int batch_size);
     Landing descend();
     // `node` is pending, by this thread; `created` just now.
     Landing open(Node& node, bool created);
+    // A mate from the last position of the line, if a short search finds one.
+    Fate find_mate();
     // Puts candidates from logits into candidates_, by falling probability.
     void rank_moves(std::span<const uint16_t> labels, std::span<const float> logits);
     // Opens the pending nodes of the batch.
@@ -80,6 +86,7 @@ class Playouts {
     std::vector<game::Reached> line_;  // the history and the descent
     std::vector<Step> path_;
     std::vector<Candidate> candidates_;
+    MateSearch mate_;  // for leaves
 
     std::vector<Leaf> leaves_;
     std::vector<std::vector<Step>> collided_;

@@ -17,6 +17,10 @@ struct TreeRules {
     bool generate_all = true;
     float draw_for_black = 0;  // what a draw is worth to black; to white the opposite
 
+    // Whether a game that ends after so many plies more ends by that, and not by the limit.
+    bool within_limit(int plies_under_root) const {
+        return max_moves == 0 || moves_at_root + plies_under_root <= max_moves;
+    }
     float draw_for_mover(bool white) const { return white ? -draw_for_black : draw_for_black; }
 };
 

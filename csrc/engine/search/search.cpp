@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <deque>
 #include <exception>
 #include <mutex>
 #include <stdexcept>
@@ -33,7 +34,8 @@ bool same_tree(const SearchSettings& a, const SearchSettings& b) {
     return a.hash_mib == b.hash_mib && a.policy_temperature == b.policy_temperature &&
            a.draw_value_black == b.draw_value_black && a.draw_value_white == b.draw_value_white &&
            a.max_moves_to_draw == b.max_moves_to_draw && a.declaration == b.declaration &&
-           a.generate_all == b.generate_all && a.mate_mib == b.mate_mib;
+           a.generate_all == b.generate_all && a.mate_mib == b.mate_mib &&
+           a.leaf_mate_nodes == b.leaf_mate_nodes;
 }
 
 bool goes_on(const std::vector<game::Reached>& before, const std::vector<game::Reached>& now) {
@@ -167,7 +169,7 @@ class Search::Implementation {
             root = state_.tree.root();
         }
         if (root->state == NodeState::fresh) remember(*root, state_.history);
-        if (mate_) mate_->set_position(game_);
+        if (mate_) mate_->set_position(game_.history());
         mate_known_ = {};
         if (mate_line_.size() % 2 == 1) {
             mate_known_ = {.answer = MateAnswer::mate, .labels = mate_line_, .nodes = 0};
@@ -290,7 +292,10 @@ class Search::Implementation {
 
     // Tells the tree of a mate that was found. The root has all its edges.
     void show_mate() {
-        if (mate_known_.answer != MateAnswer::mate) return;
+        if (mate_known_.answer != MateAnswer::mate ||
+            !state_.rules.within_limit(static_cast<int>(mate_known_.labels.size()))) {
+            return;
+        }
         const Inside inside(state_.gate);
         Node& root = *state_.tree.root();
         const std::lock_guard lock(root.lock);
@@ -406,8 +411,8 @@ class Search::Implementation {
 
     SearchState state_;
     std::vector<Evaluator*> evaluators_;
-    std::vector<Playouts> playouts_;  // one a thread
-    game::Game game_;                 // whose last position is the root
+    std::deque<Playouts> playouts_;  // one a thread
+    game::Game game_;                // whose last position is the root
     bool planted_ = false;  // else there is no tree: what there is belongs to other evaluators
     SearchLimits limits_;
     int64_t batch_size_ = 1;

@@ -40,6 +40,8 @@ struct SearchSettings {
     uint64_t seed = 0;
     // Memory of the mate search beside the tree; 0: none.
     int64_t mate_mib = 64;
+    // What a mate search may look at in each position before it is evaluated; 0: none.
+    int leaf_mate_nodes = 0;
 
     friend bool operator==(const SearchSettings&, const SearchSettings&) = default;
 };
