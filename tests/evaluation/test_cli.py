@@ -192,7 +192,12 @@ def test_ctrl_c_keeps_what_was_played(
     monkeypatch.setattr(cli, "execute_full_evaluation_run", interrupted)
     players = ["random", "greedy", "one-ply"]
     options = ["--games", 2, "--max-plies", 30, "--device", "cpu", "--json", path]
-    assert run(*players, *options) == 130
+    # A shell lets what it starts in the background ignore the signal.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        assert run(*players, *options) == 130
+    finally:
+        signal.signal(signal.SIGINT, before)
     second = "mate_aware" if after else "greedy_capture"
     said = f"random against {second}: interrupted; {after} of 3 pairings were played"
     assert said in caplog.text
