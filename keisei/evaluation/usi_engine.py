@@ -172,12 +172,14 @@ class UsiEngine:
         process, said = self._process, self._said
         assert process.stdin is not None
         os.set_blocking(process.stdin.fileno(), False)
-        self._threads = [
+        threads = [
             threading.Thread(target=_read_lines, args=(process, said), daemon=True),
             threading.Thread(target=_read_errors, args=(process, said), daemon=True),
         ]
-        for thread in self._threads:
+        for thread in threads:
             thread.start()
+        # Only now: who ends the engine meanwhile, on another thread, joins those that run.
+        self._threads = threads
         try:
             self._introduce()
         except EngineError:

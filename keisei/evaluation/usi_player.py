@@ -117,7 +117,11 @@ class UsiPlayer(Player):
         self._lanes = wanted
         self._over = threading.Event()
         self._pool = concurrent.futures.ThreadPoolExecutor(wanted)
-        list(self._pool.map(_prepare, self._engines[:wanted]))
+        starts = [self._pool.submit(_prepare, engine) for engine in self._engines[:wanted]]
+        # Where one fails the others still begin: nobody may end them meanwhile.
+        concurrent.futures.wait(starts)
+        for one in starts:
+            one.result()
 
     def choose(self, turn: Turn) -> Choice:
         """See ``Player``."""

@@ -193,6 +193,27 @@ def test_an_engine_that_is_silent_loses_by_it() -> None:
     assert result.endings["stall"].losses == 2
 
 
+def test_an_engine_that_is_left_while_it_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A match that is given up ends its engines, on one thread, while others start them."""
+    engine = UsiEngine(command())
+    engine.kill()
+    engine.command = ["false"]
+    begin, left = threading.Thread.start, []
+
+    def leave_first(thread: threading.Thread) -> None:
+        if not left:
+            assert engine._process is not None
+            left.append(engine._process.wait())
+            with pytest.raises(EngineCrashed):
+                engine.send("stop")
+        begin(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", leave_first)
+    with pytest.raises(EngineCrashed, match="ended with status 1"):
+        engine.start()
+    assert left == [1] and not engine.is_running
+
+
 def test_what_cannot_be_started_is_no_loss_but_an_error() -> None:
     with pytest.raises(EngineError, match="ended with status 3"):
         play("dies at once")
@@ -264,7 +285,7 @@ def test_stop_ends_a_search() -> None:
 
         def stop() -> None:
             while not answered.wait(0.01):
-                engine.stop()
+                engine.send("stop")
 
         stopping = threading.Thread(target=stop)
         stopping.start()
