@@ -31,6 +31,8 @@ ID_FILE = "wandb.json"
 # Seconds that the service has to answer when a run starts, and to take what is left at the end.
 _START_TIMEOUT = 60.0
 _FINISH_TIMEOUT = 30.0
+# For what a process that has ended said last.
+_HEARING_SECONDS = 5.0
 # Messages that may wait for a service that does not take them.
 _MOST_WAITING = 2000
 
@@ -115,6 +117,9 @@ class WandbMirror:
             self._put(None)
             try:
                 process.wait(self._finish_timeout)
+                # How it ended is heard first; a child of it may keep the pipe open.
+                for thread in self._threads:
+                    thread.join(_HEARING_SECONDS)
             except subprocess.TimeoutExpired:
                 seconds = f"within {self._finish_timeout:g} seconds"
                 self._fail("did not finish", f"it has not taken everything {seconds}")
