@@ -24,6 +24,7 @@ constexpr int kNoRoom = -2;
 
 // Most of a walk is waiting for memory.
 void prefetch(const Node* node) {
+    if (node == nullptr) return;
     constexpr int kLine = 64;
     for (std::size_t at = 0; at < sizeof(Node); at += kLine) {
         __builtin_prefetch(reinterpret_cast<const char*>(node) + at);
