@@ -8,13 +8,16 @@
 #include <torch/script.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
+#include <map>
 #include <mutex>
 #include <optional>
 #include <stdexcept>
 #include <string_view>
 #include <vector>
 
+#include "engine/cuda_graphs.h"
 #include "engine/manifest.h"
 #include "shogi/planes.h"
 
@@ -88,7 +91,7 @@ class TorchScriptEvaluator final : public Evaluator {
  public:
     TorchScriptEvaluator(const std::string& path, const std::string& device,
                          const std::string& precision, UsiOutput& output)
-        : warnings_(output) {
+        : output_(output), warnings_(output) {
         const c10::WarningUtils::WarningHandlerGuard guard(&warnings_);
         check_manifest(read_manifest(path));
         device_ = device_of(device);
@@ -114,6 +117,11 @@ class TorchScriptEvaluator final : public Evaluator {
         masks_ = square_masks(device_);
         // Batches run on streams of their own, which do not wait for what came before.
         if (device_.is_cuda()) torch::cuda::synchronize(device_.index());
+        recordable_ = device_.is_cuda() && CudaGraphs::built();
+        if (device_.is_cuda() && !recordable_) {
+            output.info_string(
+                "built without CUDA's headers: kernels are started one by one, slowly");
+        }
         const shogi::Position start = shogi::startpos();
         std::vector<float> logits(kLabels);
         std::vector<float> values(1);
@@ -151,6 +159,18 @@ class TorchScriptEvaluator final : public Evaluator {
     }
 
  private:
+    // What the network says of a batch: [N, labels] and [N].
+    struct Answer {
+        torch::Tensor logits;
+        torch::Tensor values;
+    };
+
+    // The forward pass of so many rows as a graph: where it reads and writes, on the device.
+    struct Recorded {
+        torch::Tensor words;
+        Answer answer;
+    };
+
     // What one call needs to itself: memory that the device reads and writes by itself, and on a
     // GPU a stream, so that one batch is copied while another is computed.
     struct Lane {
@@ -159,6 +179,8 @@ class TorchScriptEvaluator final : public Evaluator {
         torch::Tensor logits;   // float32, flat
         torch::Tensor values;   // float32 [N]
         std::optional<c10::Stream> stream;
+        CudaGraphs graphs;
+        std::map<int64_t, Recorded> recorded;  // by rows
     };
 
     // Takes a lane that is free; gives it back.
@@ -228,16 +250,11 @@ class TorchScriptEvaluator final : public Evaluator {
     void forward(std::span<const shogi::Position> positions, std::span<float> logits,
                  std::span<float> values, Lane& lane, const Select& select) {
         const auto count = static_cast<int64_t>(positions.size());
-        // The optimising executor takes seconds to specialise and is no faster afterwards.
-        const torch::jit::GraphOptimizerEnabledGuard plain(false);
-        const torch::IValue result = module_.forward({planes_of(positions, lane)});
-        if (!result.isTuple() || result.toTupleRef().elements().size() != 2) {
-            throw std::runtime_error("forward: expected a pair (logits, value)");
-        }
-        const auto& pair = result.toTupleRef().elements();
-        const int64_t rows = padded_count(count);
-        const torch::Tensor all = checked(pair[0], "logits", {rows, kLabels}).narrow(0, 0, count);
-        const torch::Tensor value = checked(pair[1], "value", {rows}).narrow(0, 0, count);
+        const int64_t rows = device_.is_cuda() ? padded(count) : count;
+        const torch::Tensor words = words_of(positions, rows, lane);
+        const Answer answer = device_.is_cuda() ? on_gpu(words, lane) : network(words);
+        const torch::Tensor all = answer.logits.narrow(0, 0, count);
+        const torch::Tensor value = answer.values.narrow(0, 0, count);
         fetch(select(all, lane).flatten(), lane.logits);
         fetch(value, lane.values);
         if (lane.stream) lane.stream->synchronize();
@@ -245,14 +262,50 @@ class TorchScriptEvaluator final : public Evaluator {
         store(lane.values, "value", values);
     }
 
-    int64_t padded_count(int64_t count) const { return device_.is_cuda() ? padded(count) : count; }
+    // The forward pass of words on the host.
+    Answer on_gpu(const torch::Tensor& words, Lane& lane) {
+        const int64_t rows = words.size(0);
+        Recorded& recorded = lane.recorded[rows];
+        if (!recorded.words.defined()) recorded.words = torch::empty_like(words, device_);
+        recorded.words.copy_(words, /*non_blocking=*/true);
+        if (lane.graphs.has(rows)) {
+            lane.graphs.replay(rows);
+            return recorded.answer;
+        }
+        Answer answer = network(recorded.words);
+        if (recordable_) {
+            try {
+                lane.graphs.record(rows, [&] { recorded.answer = network(recorded.words); });
+            } catch (const std::exception& e) {
+                // A network may look at its own numbers on the way.
+                if (recordable_.exchange(false)) {
+                    output_.info_string("the network's kernels are started one by one, slowly: " +
+                                        first_line(e));
+                }
+            }
+        }
+        return answer;
+    }
 
-    // [N, planes, 9, 9] of zeros and ones on the device, from the words of their bitboards: a
-    // twenty-seventh of what the planes themselves would have to be copied.
-    torch::Tensor planes_of(std::span<const shogi::Position> positions, Lane& lane) const {
+    // The forward pass of words where the network is.
+    Answer network(const torch::Tensor& words) {
+        // The optimising executor takes seconds to specialise and is no faster afterwards.
+        const torch::jit::GraphOptimizerEnabledGuard plain(false);
+        const torch::IValue result = module_.forward({planes_of(words)});
+        if (!result.isTuple() || result.toTupleRef().elements().size() != 2) {
+            throw std::runtime_error("forward: expected a pair (logits, value)");
+        }
+        const auto& pair = result.toTupleRef().elements();
+        const int64_t rows = words.size(0);
+        return {checked(pair[0], "logits", {rows, kLabels}), checked(pair[1], "value", {rows})};
+    }
+
+    // The bitboards of the planes, int32 [rows, planes, 3] in the lane's memory: a twenty-seventh
+    // of what the planes themselves would have to be copied. Rows without a position are zeros.
+    torch::Tensor words_of(std::span<const shogi::Position> positions, int64_t rows,
+                           Lane& lane) const {
         constexpr int64_t kWords = 3;
-        const auto count = static_cast<int64_t>(positions.size());
-        const int64_t rows = padded_count(count);
+        const int64_t left = rows - static_cast<int64_t>(positions.size());
         grow(lane.words, {rows, kFeaturePlanes, kWords}, torch::kInt32);
         auto* out = reinterpret_cast<uint32_t*>(lane.words.data_ptr<int32_t>());
         for (const auto& position : positions) {
@@ -263,11 +316,14 @@ class TorchScriptEvaluator final : public Evaluator {
                 out += kWords;
             }
         }
-        std::fill_n(out, (rows - count) * kFeaturePlanes * kWords, 0u);
-        const torch::Tensor words =
-            lane.words.narrow(0, 0, rows).to(device_, /*non_blocking=*/true);
+        std::fill_n(out, left * kFeaturePlanes * kWords, 0u);
+        return lane.words.narrow(0, 0, rows);
+    }
+
+    // [N, planes, 9, 9] of zeros and ones.
+    torch::Tensor planes_of(const torch::Tensor& words) const {
         const torch::Tensor planes = words.unsqueeze(-1).bitwise_and(masks_).ne(0).to(dtype_).view(
-            {rows, kFeaturePlanes, shogi::kFiles, shogi::kRanks});
+            {words.size(0), kFeaturePlanes, shogi::kFiles, shogi::kRanks});
         return device_.is_cuda() ? planes.contiguous(torch::MemoryFormat::ChannelsLast) : planes;
     }
 
@@ -298,6 +354,7 @@ class TorchScriptEvaluator final : public Evaluator {
     }
 
     std::mutex mutex_;  // of the CPU
+    UsiOutput& output_;
     WarningsToOutput warnings_;
     std::mutex lanes_mutex_;
     std::vector<std::unique_ptr<Lane>> lanes_;  // that are free
@@ -305,6 +362,7 @@ class TorchScriptEvaluator final : public Evaluator {
     torch::Device device_ = torch::kCPU;
     torch::ScalarType dtype_ = torch::kFloat;
     torch::jit::Module module_;
+    std::atomic<bool> recordable_ = false;  // into a graph
     std::string description_;
 };
 
