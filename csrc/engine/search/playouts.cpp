@@ -18,9 +18,13 @@ constexpr double kVirtualLoss = 1.0;
 constexpr int kCollisionsPerPlace = 2;
 // Playouts of a round that end at a known result: after so many the round comes to an end too.
 constexpr int kDonePerPlace = 8;
+// More than two ways to compute a score differ by.
+constexpr double kRounding = 1e-9;
 // Instead of a choice.
 constexpr int kNothingOpen = -1;
 constexpr int kNoRoom = -2;
+
+constexpr int kToWrite = 1;
 
 // Most of a walk is waiting for memory.
 void prefetch(const Node* node) {
@@ -61,6 +65,8 @@ void Playouts::spread() {
     std::size_t begin = 0;
     for (std::size_t i = 0; i < leaves_.size(); ++i) {
         const auto& [node, key, complete, path] = leaves_[i];
+        // Other threads have changed these since; the moves are ranked while they are on their way.
+        for (const Step& step : path) __builtin_prefetch(step.node, kToWrite);
         const std::size_t count = ends_[i] - begin;
         rank_moves({&labels_[begin], count}, {&logits_[begin], count});
         begin = ends_[i];
@@ -74,6 +80,7 @@ void Playouts::spread() {
         }
         back_up(path, values_[i], {});
     }
+    report_back();
 }
 
 void Playouts::gather(int batch_size) {
@@ -87,91 +94,131 @@ void Playouts::gather(int batch_size) {
     const auto places = static_cast<std::size_t>(batch_size);
     const std::size_t most_collisions = places * kCollisionsPerPlace;
     while (leaves_.size() < places && collided_.size() < most_collisions &&
-           done_ < batch_size * kDonePerPlace && !state_.end) {
-        if (state_.claimed.fetch_add(1) >= state_.node_limit && state_.node_limit > 0) {
-            --state_.claimed;
-            break;
-        }
-        const Landing landing = descend();
-        if (landing == Landing::done) {
-            ++done_;
-        } else if (landing == Landing::batch) {
-            leaves_.back().path = path_;
-        } else {
-            --state_.claimed;
-            collided_.push_back(path_);
-            if (landing == Landing::full) {
-                state_.full = true;
-                break;
-            }
-        }
-        // Nobody knows a second position yet.
-        if (path_.empty() && landing != Landing::done) break;
+           done_ < batch_size * kDonePerPlace && !state_.end && !state_.full) {
+        const auto room = static_cast<int>(places - leaves_.size());
+        const int count = claim(std::min(room, state_.walks_at_once));
+        if (count == 0) break;
+        path_.clear();
+        const std::optional<Landing> landing = set_out(count);
+        for (const Way& way : ways_) land(walk(way));
+        if (!landing) continue;
+        if (state_.node_limit > 0) state_.claimed -= count - std::ssize(ways_) - 1;
+        path_.clear();
+        land(*landing);
+        // Nobody knows a second position yet, or no move is left open.
+        if (*landing != Landing::done) break;
     }
     for (const auto& path : collided_) take_back(path);
+    report_back();
 }
 
-Playouts::Landing Playouts::descend() {
+int Playouts::claim(int wanted) {
+    if (state_.node_limit == 0) return wanted;
+    const int64_t before = state_.claimed.fetch_add(wanted);
+    const auto granted =
+        static_cast<int>(std::clamp<int64_t>(state_.node_limit - before, 0, wanted));
+    state_.claimed -= wanted - granted;
+    return granted;
+}
+
+void Playouts::land(Landing landing) {
+    if (landing == Landing::done) {
+        ++done_;
+    } else if (landing == Landing::batch) {
+        leaves_.back().path = path_;
+    } else {
+        if (state_.node_limit > 0) --state_.claimed;
+        collided_.push_back(path_);
+        if (landing == Landing::full) state_.full = true;
+    }
+}
+
+std::optional<Playouts::Landing> Playouts::set_out(int count) {
+    ways_.clear();
+    line_.resize(state_.history.size());
+    Node& root = *state_.tree.root();
+    std::unique_lock lock(root.lock);
+    report_back(root);
+    if (root.state == NodeState::pending) return Landing::collision;
+    if (root.state == NodeState::fresh) {
+        root.state = NodeState::pending;
+        lock.unlock();
+        return open(root, false);
+    }
+    const float draw = state_.rules.draw_for_mover(line_.back().position.white_to_move());
+    while (std::ssize(ways_) < count) {
+        const int chosen = choose(root, draw);
+        if (chosen < 0) return chosen == kNoRoom ? Landing::full : Landing::collision;
+        const std::optional<Way> way = take(root, chosen);
+        if (!way) return Landing::full;
+        ways_.push_back(*way);
+    }
+    return {};
+}
+
+std::optional<Playouts::Way> Playouts::take(Node& node, int chosen) {
+    Edge& edge = node.edges[chosen];
+    Way way{{&node, static_cast<uint16_t>(chosen)},
+            node.moves()[chosen].label,
+            edge.node,
+            false,
+            edge.fate};
+    prefetch(way.next);
+    if (way.next == nullptr && !edge.fate) {
+        way.next = state_.tree.new_node();
+        if (way.next == nullptr) return {};
+        way.next->state = NodeState::pending;
+        way.created = true;
+        edge.node = way.next;
+    }
+    ++edge.pending;
+    ++node.pending;
+    return way;
+}
+
+Playouts::Landing Playouts::walk(Way way) {
     line_.resize(state_.history.size());
     path_.clear();
-    Node* node = state_.tree.root();
-    int label = -1;  // of the move that leads to `node`
-    shogi::Position next_position;
     for (;;) {
-        const auto depth = static_cast<int>(path_.size());
-        // Made while the node's memory is on its way.
-        if (depth > 0) next_position = shogi::apply(line_.back().position, label);
-        std::unique_lock lock(node->lock);
-        if (node->state == NodeState::pending) return Landing::collision;
-        __builtin_prefetch(node->edges);
-        __builtin_prefetch(node->evaluation);
-        if (depth > 0) {
-            line_.push_back({shogi::with_occurrence(next_position, node->occurrence), node->key,
-                             label, node->times_before, node->plies_since_first, node->checks});
+        path_.push_back(way.step);
+        if (way.known) {
+            // Seen by the mover there.
+            const Fate there{way.known.before().proof, static_cast<uint16_t>(way.known.plies - 1)};
+            const bool white = line_.back().position.white_to_move();
+            back_up(path_, -worth(way.known, state_.rules.draw_for_mover(white)), there);
+            return Landing::done;
         }
-        const float draw = state_.rules.draw_for_mover(line_.back().position.white_to_move());
-        const Fate fate = depth > 0 ? node->fate : Fate{};
-        const Fate repeated = depth > 0 ? repeated_in_tree(*node, depth) : Fate{};
+        if (way.created) {
+            line_.push_back(game::follow(line_, way.label));
+            return open(*way.next, true);
+        }
+        Node& node = *way.next;
+        // Made while the node's memory is on its way.
+        const shogi::Position position = shogi::apply(line_.back().position, way.label);
+        std::unique_lock lock(node.lock);
+        if (node.state == NodeState::pending) return Landing::collision;
+        __builtin_prefetch(node.edges);
+        __builtin_prefetch(node.evaluation);
+        line_.push_back({shogi::with_occurrence(position, node.occurrence), node.key, way.label,
+                         node.times_before, node.plies_since_first, node.checks});
+        const float draw = state_.rules.draw_for_mover(position.white_to_move());
+        const Fate fate = node.fate;
+        const Fate repeated = repeated_in_tree(node, static_cast<int>(path_.size()));
         if (fate || repeated) {
             lock.unlock();
             back_up(path_, worth(fate ? fate : repeated, draw), fate);
             return Landing::done;
         }
-        if (node->state == NodeState::fresh) {
-            node->state = NodeState::pending;
+        if (node.state == NodeState::fresh) {
+            node.state = NodeState::pending;
             lock.unlock();
-            return open(*node, false);
+            return open(node, false);
         }
-        const int chosen = choose(*node, draw);
+        const int chosen = choose(node, draw);
         if (chosen < 0) return chosen == kNoRoom ? Landing::full : Landing::collision;
-        Edge& edge = node->edges[chosen];
-        label = node->moves()[chosen].label;
-        Node* next = edge.node;
-        prefetch(next);
-        if (next == nullptr && !edge.fate) {
-            next = state_.tree.new_node();
-            if (next == nullptr) return Landing::full;
-            next->state = NodeState::pending;
-            edge.node = next;
-            ++edge.pending;
-            ++node->pending;
-            path_.push_back({node, static_cast<uint16_t>(chosen)});
-            lock.unlock();
-            line_.push_back(game::follow(line_, label));
-            return open(*next, true);
-        }
-        ++edge.pending;
-        ++node->pending;
-        path_.push_back({node, static_cast<uint16_t>(chosen)});
-        if (edge.fate) {
-            const Fate known = edge.fate;
-            lock.unlock();
-            // Seen by the mover there.
-            const Fate there{known.before().proof, static_cast<uint16_t>(known.plies - 1)};
-            back_up(path_, -worth(known, draw), there);
-            return Landing::done;
-        }
-        node = next;
+        const std::optional<Way> next = take(node, chosen);
+        if (!next) return Landing::full;
+        way = *next;
     }
 }
 
@@ -269,20 +316,44 @@ void Playouts::expand(Node& node, const Evaluation& evaluation) {
     if (&node == state_.tree.root()) prepare_root(state_);
 }
 
+namespace {
+
+// A walk by this edge came back with a result for the mover at the node.
+void count(Node& node, std::size_t index, float value) {
+    Edge& edge = node.edges[index];
+    --edge.pending;
+    --node.pending;
+    if (edge.visits++ == 0) node.visited_share += node.moves()[index].share;
+    ++node.visits;
+    edge.sum += static_cast<double>(value);
+    node.sum += static_cast<double>(value);
+}
+
+void uncount(Node& node, std::size_t index) {
+    --node.edges[index].pending;
+    --node.pending;
+}
+
+}  // namespace
+
 void Playouts::back_up(std::span<const Step> path, float value, Fate fate) {
+    if (path.empty()) ++state_.nodes;  // the root's own evaluation
     for (std::size_t i = path.size(); i-- > 0;) {
         const auto& [node, index] = path[i];
         value = -value;
         fate = fate.before();
+        if (i == 0) {
+            returns_.push_back({index, true, value});
+            if (!fate) return;
+        }
         const std::lock_guard lock(node->lock);
-        Edge& edge = node->edges[index];
-        --edge.pending;
-        --node->pending;
-        if (edge.visits++ == 0) node->visited_share += node->moves()[index].share;
-        ++node->visits;
-        edge.sum += static_cast<double>(value);
-        node->sum += static_cast<double>(value);
+        if (i == 0) {
+            report_back(*node);
+        } else {
+            count(*node, index, value);
+        }
         if (!fate) continue;
+        Edge& edge = node->edges[index];
         if (!edge.fate || fate.plies < edge.fate.plies) edge.fate = fate;
         const Fate before = node->fate;
         node->fate = settled(*node);
@@ -290,15 +361,36 @@ void Playouts::back_up(std::span<const Step> path, float value, Fate fate) {
         // From here on the result is certain, whatever the descent itself brought.
         if (fate && !before && fate.proof != Proof::draw) value = fate.proof == Proof::win ? 1 : -1;
     }
-    ++state_.nodes;
 }
 
 void Playouts::take_back(std::span<const Step> path) {
-    for (const auto& [node, index] : path) {
+    if (path.empty()) return;
+    returns_.push_back({path[0].edge, false, 0});
+    for (const auto& [node, index] : path.subspan(1)) {
         const std::lock_guard lock(node->lock);
-        --node->edges[index].pending;
-        --node->pending;
+        uncount(*node, index);
     }
+}
+
+void Playouts::report_back(Node& root) {
+    int64_t counted = 0;
+    for (const Return& back : returns_) {
+        if (back.counts) {
+            count(root, back.edge, back.value);
+            ++counted;
+        } else {
+            uncount(root, back.edge);
+        }
+    }
+    returns_.clear();
+    if (counted > 0) state_.nodes += counted;
+}
+
+void Playouts::report_back() {
+    if (returns_.empty()) return;
+    Node& root = *state_.tree.root();
+    const std::lock_guard lock(root.lock);
+    report_back(root);
 }
 
 void Playouts::abandon() {
@@ -308,9 +400,10 @@ void Playouts::abandon() {
             leaf.node->state = NodeState::fresh;
         }
         take_back(leaf.path);
-        --state_.claimed;
+        if (state_.node_limit > 0) --state_.claimed;
     }
     leaves_.clear();
+    report_back();
 }
 
 int Playouts::choose(Node& node, float draw) {
@@ -334,6 +427,7 @@ int Playouts::choose_by_puct(Node& node, float draw) {
     const std::span<const Candidate> moves = node.moves();
     int best = kNothingOpen;
     double best_score = -std::numeric_limits<double>::infinity();
+    bool untried = false;  // one was looked at; those that follow are less probable
     const auto consider = [&](std::size_t i, double value, double visits) {
         const double u = reach * static_cast<double>(moves[i].probability()) / (1.0 + visits);
         if (value + u > best_score) {
@@ -351,13 +445,19 @@ int Playouts::choose_by_puct(Node& node, float draw) {
         if (edge.fate) {
             consider(i, static_cast<double>(worth(edge.fate, draw)), visits);
         } else if (visits > 0) {
-            consider(i, (edge.sum - kVirtualLoss * edge.pending) / visits, visits);
-        } else {
+            const double sum = edge.sum - kVirtualLoss * edge.pending;
+            // Most moves are far behind: that needs no division.
+            const double more = 1.0 + visits;
+            const double u = reach * static_cast<double>(moves[i].probability());
+            if (sum * more + u * visits < (best_score - kRounding) * visits * more) continue;
+            consider(i, sum / visits, visits);
+        } else if (!untried) {
+            untried = true;
             consider(i, first_value, 0);
         }
     }
     // Of the moves that were never tried the most probable one has the highest score.
-    if (node.edge_count < moves.size()) consider(node.edge_count, first_value, 0);
+    if (!untried && node.edge_count < moves.size()) consider(node.edge_count, first_value, 0);
     if (best >= 0) return best;
     // All candidates lose: any shows it.
     return at_root ? kNothingOpen : 0;

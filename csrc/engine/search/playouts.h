@@ -4,9 +4,11 @@
 
 #include <atomic>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "engine/evaluator.h"
+#include "engine/search/cache_line.h"
 #include "engine/search/gate.h"
 #include "engine/search/mate.h"
 #include "engine/search/root_choice.h"
@@ -15,7 +17,9 @@
 
 namespace keisei::engine {
 
-// What the threads of one search share. The constants are set while no thread works.
+// What the threads of one search share. The constants are set while no thread works. What is read
+// at each step and what is counted lie on lines of their own: a line that another core has written
+// to takes longer to fetch than a step does.
 struct SearchState {
     Tree tree;
     Gate gate;  // inside: who touches the tree
@@ -23,18 +27,20 @@ struct SearchState {
     TreeRules rules;
     std::vector<game::Reached> history;  // of the game, up to the root
     int64_t node_limit = 0;              // 0: none
+    int walks_at_once = 1;               // that a thread begins before it looks at the root again
     bool whole_root = false;  // all legal moves are candidates there, whatever the rules leave out
     RootMoves root_moves;     // under the root's lock
 
-    std::atomic<int64_t> claimed{0};  // playouts that were begun
-    std::atomic<int64_t> nodes{0};    // playouts that came back
+    alignas(kCacheLine) std::atomic<bool> end{false};  // the threads shall come to an end
+    std::atomic<bool> full{false};                     // the memory
+    std::atomic<int> deepest{0};
+
+    alignas(kCacheLine) std::atomic<int64_t> claimed{0};  // playouts that were begun
+    std::atomic<int64_t> nodes{0};                        // playouts that came back
     std::atomic<int64_t> evaluations{0};
     std::atomic<int64_t> waited{0};  // for them, by all threads together, in nanoseconds
-    std::atomic<int> deepest{0};
-    std::atomic<bool> end{false};   // the threads shall come to an end
-    std::atomic<bool> full{false};  // the memory
-    std::atomic<uint32_t> rounds{
-        0};  // batches that came back: whoever finds all taken waits for one
+    // Batches that came back: whoever finds all taken waits for one.
+    std::atomic<uint32_t> rounds{0};
 };
 
 class Playouts {
@@ -51,6 +57,20 @@ class Playouts {
         Node* node;
         uint16_t edge;
     };
+    // A step with where it leads to.
+    struct Way {
+        Step step;
+        int label;
+        Node* next;    // null if `known`
+        bool created;  // just now, and pending
+        Fate known;    // of the mover at the step's node
+    };
+    // What a walk brought back to the root: a result there, or nothing.
+    struct Return {
+        uint16_t edge;
+        bool counts;
+        float value;
+    };
     // A position on its way through the evaluator.
     struct Leaf {
         Node* node;
@@ -63,7 +83,16 @@ class Playouts {
     enum class Landing : uint8_t { batch, done, collision, full };
 
     void gather(int batch_size);
-    Landing descend();
+    // How many of `wanted` playouts may begin.
+    int claim(int wanted);
+    // Chooses the first steps of so many walks. All threads meet at the root: so this is done for
+    // several at once, with what came back since. `landed` if there is nothing to choose from.
+    std::optional<Landing> set_out(int count);
+    Landing walk(Way way);
+    void land(Landing landing);
+    // Takes the edge, and makes its node if there is none. Whoever holds the node's lock. Nothing
+    // if the memory is full.
+    std::optional<Way> take(Node& node, int chosen);
     // `node` is pending, by this thread; `created` just now.
     Landing open(Node& node, bool created);
     // A mate from the last position of the line, if a short search finds one.
@@ -76,6 +105,9 @@ class Playouts {
     void expand(Node& node, const Evaluation& evaluation);
     void back_up(std::span<const Step> path, float value, Fate fate);
     void take_back(std::span<const Step> path);
+    // Tells the root what came back to it. Whoever holds its lock.
+    void report_back(Node& root);
+    void report_back();
     void evaluate();
     void abandon();
     int choose(Node& node, float draw);
@@ -88,6 +120,8 @@ class Playouts {
     std::vector<Candidate> candidates_;
     MateSearch mate_;  // for leaves
 
+    std::vector<Way> ways_;        // of walks that are to be gone
+    std::vector<Return> returns_;  // that the root has not been told of
     std::vector<Leaf> leaves_;
     std::vector<std::vector<Step>> collided_;
     std::vector<shogi::Position> positions_;

@@ -29,6 +29,9 @@ constexpr int64_t kFirstMateNodes = 1000;
 constexpr int64_t kMateNodesPerPlayout = 8;
 constexpr int64_t kMatePortion = 500;
 
+// Of several threads. One alone chooses each first move by all that is known.
+constexpr int kWalksAtOnce = 8;
+
 // Whether a tree that was grown with one serves the other.
 bool same_tree(const SearchSettings& a, const SearchSettings& b) {
     return a.hash_mib == b.hash_mib && a.policy_temperature == b.policy_temperature &&
@@ -197,6 +200,7 @@ class Search::Implementation {
         limits_ = limits;
         stop_ = &stop;
         state_.node_limit = limits.nodes;
+        state_.walks_at_once = threads == 1 ? 1 : kWalksAtOnce;
         state_.claimed = 0;
         state_.nodes = 0;
         state_.evaluations = 0;

@@ -25,7 +25,8 @@ std::size_t bytes_of_evaluation(std::size_t candidates) {
 }
 
 constexpr std::size_t kTableShare = 32;  // one part in so many of the memory
-constexpr std::size_t kStripes = 1024;
+// Few enough to stay in a cache, and enough that threads seldom meet on a line of them.
+constexpr std::size_t kStripes = 1 << 16;
 constexpr std::size_t kSlotsOfBucket = 4;
 
 template <typename Visit>

@@ -6,6 +6,7 @@
 #include <memory>
 #include <vector>
 
+#include "engine/search/cache_line.h"
 #include "engine/search/node.h"
 #include "engine/search/reaper.h"
 
@@ -62,8 +63,8 @@ class Tree {
     void release(Node* node);         // one node
     void release_all(Node* subtree);  // and all under it
 
-    std::size_t limit_ = 0;
-    std::atomic<std::size_t> used_{0};
+    alignas(kCacheLine) std::atomic<std::size_t> used_{0};  // written by all threads
+    alignas(kCacheLine) std::size_t limit_ = 0;
     Node* root_ = nullptr;
     std::unique_ptr<Shared> shared_;
     Reaper<Node*> reaper_;  // last: it ends before what it uses
