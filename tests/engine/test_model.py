@@ -339,6 +339,47 @@ def test_cuda_agrees_with_the_cpu(
     assert np.abs(cuda - cpu).max() / cpu.std() < tolerance
 
 
+class Watchful(nn.Module):
+    """Looks at its numbers on the way, which no recording on a GPU can follow."""
+
+    def forward(self, planes: Tensor) -> tuple[Tensor, Tensor]:
+        logits = planes.flatten(1)[:, :1] * 0 + torch.arange(2187, device=planes.device)
+        if float(planes.sum()) > 0.0:
+            return logits, planes[:, 0, 0, 0] * 0 + 0.5
+        return logits, planes[:, 0, 0, 0] * 0 - 0.5
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_network_that_cannot_be_recorded_is_run_as_it_is(start: Start, tmp_path: Path) -> None:
+    path = tmp_path / "watchful.pt"
+    manifest = {"manifest.json": json.dumps(MANIFEST)}
+    torch.jit.save(torch.jit.script(Watchful()), str(path), _extra_files=manifest)
+    engine = start("--model", str(path), "--device", "cuda:0")
+    lines = engine.ready()
+    assert lines[-1] == "readyok"
+    (said,) = [line for line in lines if "started one by one" in line]
+    assert said.startswith("info string the network's kernels are started one by one, slowly: ")
+    for nodes in (1, 200):  # batches of several sizes
+        answer = engine.think("usinewgame", "position startpos", f"go nodes {nodes}")
+        assert answer[-1].split()[1] in keisei.Position().legal_moves()
+    assert fields(engine.think(*ONE_NODE)[-2], ["score"]) == {"score": "cp 659"}
+    assert not [line for line in answer if "one by one" in line]
+    engine.quit()
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_what_is_recorded_gives_the_same_again(policy: Path, positions: list[str]) -> None:
+    """A batch is computed, and recorded; two more are replays, of other positions and of those."""
+    batch = 64  # of --evaluate
+    first, other = positions[:batch], positions[batch : 2 * batch]
+    rows = evaluate_natively(policy, [*first, *other, *first], "--device", "cuda:0")
+    assert np.abs(rows[:batch] - rows[2 * batch :]).max() / rows.std() < 1e-5
+    cpu = evaluate_natively(policy, other)
+    assert np.abs(rows[batch : 2 * batch] - cpu).max() / cpu.std() < 1e-2
+
+
 def test_options_choose_the_model(start: Start, tmp_path: Path, policy: Path) -> None:
     """As GUIs do it: after `usi`, before `isready`; and another one for the next game."""
     path = tmp_path / "a name with blanks.pt"

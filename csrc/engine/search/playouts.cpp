@@ -6,6 +6,7 @@
 #include <functional>
 #include <limits>
 #include <mutex>
+#include <ranges>
 
 #include "shogi/apply.h"
 
@@ -78,38 +79,34 @@ void Playouts::spread() {
             node->state = NodeState::fresh;
             state_.full = true;
         }
-        back_up(path, values_[i], {});
+        returns_.push_back(returned(path, 1, true, values_[i]));
     }
-    report_back();
+    tell(returns_);
 }
 
 void Playouts::gather(int batch_size) {
     leaves_.clear();
     collided_.clear();
+    steps_.clear();
     positions_.clear();
     labels_.clear();
     ends_.clear();
     done_ = 0;
+    collisions_ = 0;
+    stopped_ = false;
     line_ = state_.history;
+    path_.clear();
+    const shogi::Position position = line_.back().position;
     const auto places = static_cast<std::size_t>(batch_size);
-    const std::size_t most_collisions = places * kCollisionsPerPlace;
-    while (leaves_.size() < places && collided_.size() < most_collisions &&
-           done_ < batch_size * kDonePerPlace && !state_.end && !state_.full) {
+    while (leaves_.size() < places && collisions_ < batch_size * kCollisionsPerPlace &&
+           done_ < batch_size * kDonePerPlace && !stopped_ && !state_.end && !state_.full) {
         const auto room = static_cast<int>(places - leaves_.size());
-        const int count = claim(std::min(room, state_.walks_at_once));
-        if (count == 0) break;
-        path_.clear();
-        const std::optional<Landing> landing = set_out(count);
-        for (const Way& way : ways_) land(walk(way));
-        if (!landing) continue;
-        if (state_.node_limit > 0) state_.claimed -= count - std::ssize(ways_) - 1;
-        path_.clear();
-        land(*landing);
-        // Nobody knows a second position yet, or no move is left open.
-        if (*landing != Landing::done) break;
+        const int walks = claim(std::min(room, state_.walks_at_once));
+        if (walks == 0) break;
+        walk(*state_.tree.root(), position, line_.back().label, walks);
+        tell(returns_);
     }
-    for (const auto& path : collided_) take_back(path);
-    report_back();
+    tell(collided_);
 }
 
 int Playouts::claim(int wanted) {
@@ -121,108 +118,115 @@ int Playouts::claim(int wanted) {
     return granted;
 }
 
-void Playouts::land(Landing landing) {
-    if (landing == Landing::done) {
-        ++done_;
-    } else if (landing == Landing::batch) {
-        leaves_.back().path = path_;
-    } else {
-        if (state_.node_limit > 0) --state_.claimed;
-        collided_.push_back(path_);
-        if (landing == Landing::full) state_.full = true;
-    }
-}
-
-std::optional<Playouts::Landing> Playouts::set_out(int count) {
-    ways_.clear();
-    line_.resize(state_.history.size());
-    Node& root = *state_.tree.root();
-    std::unique_lock lock(root.lock);
-    report_back(root);
-    if (root.state == NodeState::pending) return Landing::collision;
-    if (root.state == NodeState::fresh) {
-        root.state = NodeState::pending;
+void Playouts::walk(Node& node, const shogi::Position& position, int label, int walks) {
+    const bool at_root = path_.empty();
+    const std::size_t first_way = ways_.size();
+    std::unique_lock lock(node.lock);
+    if (node.state == NodeState::pending) {
         lock.unlock();
-        return open(root, false);
+        collide(walks);
+        return;
     }
-    const float draw = state_.rules.draw_for_mover(line_.back().position.white_to_move());
-    while (std::ssize(ways_) < count) {
-        const int chosen = choose(root, draw);
-        if (chosen < 0) return chosen == kNoRoom ? Landing::full : Landing::collision;
-        const std::optional<Way> way = take(root, chosen);
-        if (!way) return Landing::full;
-        ways_.push_back(*way);
+    __builtin_prefetch(node.edges);
+    __builtin_prefetch(node.evaluation);
+    if (!at_root) {
+        line_.push_back({shogi::with_occurrence(position, node.occurrence), node.key, label,
+                         node.times_before, node.plies_since_first, node.checks});
     }
-    return {};
+    const float draw = state_.rules.draw_for_mover(position.white_to_move());
+    const Fate fate = at_root ? Fate{} : node.fate;
+    const Fate repeated = at_root ? Fate{} : repeated_in_tree(node, static_cast<int>(path_.size()));
+    if (fate || repeated) {
+        lock.unlock();
+        finish(walks, worth(fate ? fate : repeated, draw), fate);
+    } else if (node.state == NodeState::fresh) {
+        node.state = NodeState::pending;
+        lock.unlock();
+        open(node, false);
+        if (walks > 1) collide(walks - 1);
+    } else {
+        const int left = choose_ways(node, draw, walks);
+        lock.unlock();
+        const std::size_t end = ways_.size();
+        // Those that follow use the same memory.
+        for (std::size_t i = first_way; i < end; ++i) follow(Way(ways_[i]));
+        ways_.resize(first_way);
+        if (left > 0) collide(left);
+    }
+    if (!at_root) line_.pop_back();
 }
 
-std::optional<Playouts::Way> Playouts::take(Node& node, int chosen) {
+int Playouts::choose_ways(Node& node, float draw, int walks) {
+    const std::size_t first_way = ways_.size();
+    for (int left = walks; left > 0; --left) {
+        const int chosen = choose(node, draw);
+        if (chosen >= 0 && take(node, chosen, first_way)) continue;
+        if (chosen != kNothingOpen) state_.full = true;
+        return left;
+    }
+    return 0;
+}
+
+bool Playouts::take(Node& node, int chosen, std::size_t first_way) {
     Edge& edge = node.edges[chosen];
-    Way way{{&node, static_cast<uint16_t>(chosen)},
-            node.moves()[chosen].label,
-            edge.node,
-            false,
-            edge.fate};
-    prefetch(way.next);
-    if (way.next == nullptr && !edge.fate) {
-        way.next = state_.tree.new_node();
-        if (way.next == nullptr) return {};
-        way.next->state = NodeState::pending;
-        way.created = true;
-        edge.node = way.next;
+    const auto index = static_cast<uint16_t>(chosen);
+    const auto known =
+        std::ranges::find(ways_.begin() + static_cast<std::ptrdiff_t>(first_way), ways_.end(),
+                          index, [](const Way& way) { return way.step.edge; });
+    if (known != ways_.end()) {
+        ++known->walks;
+    } else {
+        Way way{{&node, index}, node.moves()[chosen].label, edge.node, false, edge.fate, 1};
+        prefetch(way.next);
+        if (way.next == nullptr && !edge.fate) {
+            way.next = state_.tree.new_node();
+            if (way.next == nullptr) return false;
+            way.next->state = NodeState::pending;
+            way.created = true;
+            edge.node = way.next;
+        }
+        ways_.push_back(way);
     }
     ++edge.pending;
     ++node.pending;
-    return way;
+    return true;
 }
 
-Playouts::Landing Playouts::walk(Way way) {
-    line_.resize(state_.history.size());
-    path_.clear();
-    for (;;) {
-        path_.push_back(way.step);
-        if (way.known) {
-            // Seen by the mover there.
-            const Fate there{way.known.before().proof, static_cast<uint16_t>(way.known.plies - 1)};
-            const bool white = line_.back().position.white_to_move();
-            back_up(path_, -worth(way.known, state_.rules.draw_for_mover(white)), there);
-            return Landing::done;
-        }
-        if (way.created) {
-            line_.push_back(game::follow(line_, way.label));
-            return open(*way.next, true);
-        }
-        Node& node = *way.next;
+void Playouts::follow(const Way& way) {
+    path_.push_back(way.step);
+    if (way.known) {
+        // Seen by the mover there.
+        const Fate there{way.known.before().proof, static_cast<uint16_t>(way.known.plies - 1)};
+        const bool white = line_.back().position.white_to_move();
+        finish(way.walks, -worth(way.known, state_.rules.draw_for_mover(white)), there);
+    } else if (way.created) {
+        line_.push_back(game::follow(line_, way.label));
+        open(*way.next, true);
+        line_.pop_back();
+        if (way.walks > 1) collide(way.walks - 1);
+    } else {
         // Made while the node's memory is on its way.
-        const shogi::Position position = shogi::apply(line_.back().position, way.label);
-        std::unique_lock lock(node.lock);
-        if (node.state == NodeState::pending) return Landing::collision;
-        __builtin_prefetch(node.edges);
-        __builtin_prefetch(node.evaluation);
-        line_.push_back({shogi::with_occurrence(position, node.occurrence), node.key, way.label,
-                         node.times_before, node.plies_since_first, node.checks});
-        const float draw = state_.rules.draw_for_mover(position.white_to_move());
-        const Fate fate = node.fate;
-        const Fate repeated = repeated_in_tree(node, static_cast<int>(path_.size()));
-        if (fate || repeated) {
-            lock.unlock();
-            back_up(path_, worth(fate ? fate : repeated, draw), fate);
-            return Landing::done;
-        }
-        if (node.state == NodeState::fresh) {
-            node.state = NodeState::pending;
-            lock.unlock();
-            return open(node, false);
-        }
-        const int chosen = choose(node, draw);
-        if (chosen < 0) return chosen == kNoRoom ? Landing::full : Landing::collision;
-        const std::optional<Way> next = take(node, chosen);
-        if (!next) return Landing::full;
-        way = *next;
+        walk(*way.next, shogi::apply(line_.back().position, way.label), way.label, way.walks);
+    }
+    path_.pop_back();
+}
+
+void Playouts::finish(int walks, float value, Fate fate) {
+    done_ += walks;
+    back_up(path_, walks, value, fate);
+}
+
+void Playouts::collide(int walks) {
+    collisions_ += walks;
+    if (state_.node_limit > 0) state_.claimed -= walks;
+    if (path_.empty()) {
+        stopped_ = true;
+    } else {
+        collided_.push_back(returned(path_, walks, false, 0));
     }
 }
 
-Playouts::Landing Playouts::open(Node& node, bool created) {
+void Playouts::open(Node& node, bool created) {
     const game::Reached& here = line_.back();
     const uint64_t key = evaluation_key(here.key, here.position.occurrence());
     state_.tree.prefetch(key);
@@ -252,19 +256,19 @@ Playouts::Landing Playouts::open(Node& node, bool created) {
                 node.fate = fate;
                 node.state = fate ? NodeState::ended : NodeState::fresh;
             }
-            back_up(path_, worth(fate ? fate : repeated, draw), fate);
-            return Landing::done;
+            finish(1, worth(fate ? fate : repeated, draw), fate);
+            return;
         }
     }
     if (shared != nullptr) {
         expand(node, *shared);
-        back_up(path_, shared->value, {});
-        return Landing::done;
+        finish(1, shared->value, {});
+        return;
     }
-    leaves_.push_back({&node, key, complete, {}});
+    leaves_.push_back({&node, key, complete, path_});
     positions_.push_back(here.position);
     ends_.push_back(static_cast<uint32_t>(labels_.size()));
-    return Landing::batch;
+    if (path_.empty()) stopped_ = true;  // nobody knows a second position yet
 }
 
 Fate Playouts::find_mate() {
@@ -318,40 +322,33 @@ void Playouts::expand(Node& node, const Evaluation& evaluation) {
 
 namespace {
 
-// A walk by this edge came back with a result for the mover at the node.
-void count(Node& node, std::size_t index, float value) {
+// Walks by this edge came back with a result for the mover at the node.
+void count(Node& node, std::size_t index, int walks, float value) {
     Edge& edge = node.edges[index];
-    --edge.pending;
-    --node.pending;
-    if (edge.visits++ == 0) node.visited_share += node.moves()[index].share;
-    ++node.visits;
-    edge.sum += static_cast<double>(value);
-    node.sum += static_cast<double>(value);
-}
-
-void uncount(Node& node, std::size_t index) {
-    --node.edges[index].pending;
-    --node.pending;
+    const auto visits = static_cast<uint32_t>(walks);
+    edge.pending -= visits;
+    node.pending -= visits;
+    if (edge.visits == 0) node.visited_share += node.moves()[index].share;
+    edge.visits += visits;
+    node.visits += visits;
+    const double sum = static_cast<double>(value) * walks;
+    edge.sum += sum;
+    node.sum += sum;
 }
 
 }  // namespace
 
-void Playouts::back_up(std::span<const Step> path, float value, Fate fate) {
-    if (path.empty()) ++state_.nodes;  // the root's own evaluation
+void Playouts::back_up(std::span<const Step> path, int walks, float value, Fate fate) {
+    if (!fate) {
+        returns_.push_back(returned(path, walks, true, value));
+        return;
+    }
     for (std::size_t i = path.size(); i-- > 0;) {
         const auto& [node, index] = path[i];
         value = -value;
         fate = fate.before();
-        if (i == 0) {
-            returns_.push_back({index, true, value});
-            if (!fate) return;
-        }
         const std::lock_guard lock(node->lock);
-        if (i == 0) {
-            report_back(*node);
-        } else {
-            count(*node, index, value);
-        }
+        count(*node, index, walks, value);
         if (!fate) continue;
         Edge& edge = node->edges[index];
         if (!edge.fate || fate.plies < edge.fate.plies) edge.fate = fate;
@@ -361,36 +358,59 @@ void Playouts::back_up(std::span<const Step> path, float value, Fate fate) {
         // From here on the result is certain, whatever the descent itself brought.
         if (fate && !before && fate.proof != Proof::draw) value = fate.proof == Proof::win ? 1 : -1;
     }
+    state_.nodes += walks;
 }
 
-void Playouts::take_back(std::span<const Step> path) {
-    if (path.empty()) return;
-    returns_.push_back({path[0].edge, false, 0});
-    for (const auto& [node, index] : path.subspan(1)) {
-        const std::lock_guard lock(node->lock);
-        uncount(*node, index);
-    }
+Playouts::Return Playouts::returned(std::span<const Step> path, int walks, bool counts,
+                                    float value) {
+    const Return out{steps_.size(), path.size(), walks, counts, value};
+    steps_.insert(steps_.end(), path.begin(), path.end());
+    return out;
 }
 
-void Playouts::report_back(Node& root) {
+void Playouts::tell(std::vector<Return>& returns) {
     int64_t counted = 0;
-    for (const Return& back : returns_) {
-        if (back.counts) {
-            count(root, back.edge, back.value);
-            ++counted;
-        } else {
-            uncount(root, back.edge);
-        }
+    for (const Return& back : returns) counted += back.counts ? back.walks : 0;
+    if (returns.size() > 1) {
+        const auto edges = [&](const Return& back) {
+            return std::span(steps_).subspan(back.first, back.length) |
+                   std::views::transform([](const Step& step) { return step.edge; });
+        };
+        std::ranges::stable_sort(returns, [&](const Return& a, const Return& b) {
+            return std::ranges::lexicographical_compare(edges(a), edges(b));
+        });
     }
-    returns_.clear();
+    tell(returns, 0);
+    returns.clear();
     if (counted > 0) state_.nodes += counted;
 }
 
-void Playouts::report_back() {
-    if (returns_.empty()) return;
-    Node& root = *state_.tree.root();
-    const std::lock_guard lock(root.lock);
-    report_back(root);
+void Playouts::tell(std::span<const Return> returns, std::size_t depth) {
+    // The path of the root's own evaluation has no step.
+    while (!returns.empty() && returns[0].length == depth) returns = returns.subspan(1);
+    if (returns.empty()) return;
+    const auto edge_of = [&](const Return& back) { return steps_[back.first + depth].edge; };
+    Node& node = *steps_[returns[0].first + depth].node;
+    {
+        const std::lock_guard lock(node.lock);
+        for (const Return& back : returns) {
+            const uint16_t index = edge_of(back);
+            if (back.counts) {
+                const bool turned = (back.length - depth) % 2 == 1;
+                count(node, index, back.walks, turned ? -back.value : back.value);
+            } else {
+                const auto walks = static_cast<uint32_t>(back.walks);
+                node.edges[index].pending -= walks;
+                node.pending -= walks;
+            }
+        }
+    }
+    while (!returns.empty()) {
+        const auto other = std::ranges::upper_bound(returns, edge_of(returns[0]), {}, edge_of);
+        const auto same = static_cast<std::size_t>(other - returns.begin());
+        tell(returns.first(same), depth + 1);
+        returns = returns.subspan(same);
+    }
 }
 
 void Playouts::abandon() {
@@ -399,11 +419,11 @@ void Playouts::abandon() {
             const std::lock_guard lock(leaf.node->lock);
             leaf.node->state = NodeState::fresh;
         }
-        take_back(leaf.path);
+        collided_.push_back(returned(leaf.path, 1, false, 0));
         if (state_.node_limit > 0) --state_.claimed;
     }
     leaves_.clear();
-    report_back();
+    tell(collided_);
 }
 
 int Playouts::choose(Node& node, float draw) {

@@ -3,8 +3,9 @@
 #pragma once
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
-#include <optional>
+#include <span>
 #include <vector>
 
 #include "engine/evaluator.h"
@@ -57,19 +58,22 @@ class Playouts {
         Node* node;
         uint16_t edge;
     };
-    // A step with where it leads to.
+    // A step that walks take, with where it leads to.
     struct Way {
         Step step;
         int label;
         Node* next;    // null if `known`
         bool created;  // just now, and pending
         Fate known;    // of the mover at the step's node
+        int walks;
     };
-    // What a walk brought back to the root: a result there, or nothing.
+    // Walks that came back by one path: each with a result at its end, or with nothing.
     struct Return {
-        uint16_t edge;
+        std::size_t first;  // of its steps
+        std::size_t length;
+        int walks;
         bool counts;
-        float value;
+        float value;  // for the mover where the path ends
     };
     // A position on its way through the evaluator.
     struct Leaf {
@@ -80,21 +84,27 @@ class Playouts {
     };
     static constexpr int64_t kMateMib = 1;
 
-    enum class Landing : uint8_t { batch, done, collision, full };
-
     void gather(int batch_size);
     // How many of `wanted` playouts may begin.
     int claim(int wanted);
-    // Chooses the first steps of so many walks. All threads meet at the root: so this is done for
-    // several at once, with what came back since. `landed` if there is nothing to choose from.
-    std::optional<Landing> set_out(int count);
-    Landing walk(Way way);
-    void land(Landing landing);
-    // Takes the edge, and makes its node if there is none. Whoever holds the node's lock. Nothing
-    // if the memory is full.
-    std::optional<Way> take(Node& node, int chosen);
+    // So many walks go on from the node that path_ leads to. They go together as far as they go the
+    // same way, since most of the work is to fetch and lock nodes that all threads change.
+    // `position` is the node's but for its occurrence.
+    void walk(Node& node, const shogi::Position& position, int label, int walks);
+    // As many of them as ways_ has room for: chooses their next steps. The node is locked. Returns
+    // how many found none.
+    int choose_ways(Node& node, float draw, int walks);
+    void follow(const Way& way);
+    // Adds an expanded node's edge to ways_, with its node made if there was none, for one walk
+    // more. Returns false if the memory is full.
+    bool take(Node& node, int chosen, std::size_t first_way);
     // `node` is pending, by this thread; `created` just now.
-    Landing open(Node& node, bool created);
+    void open(Node& node, bool created);
+    // Walks that end at path_ with a result.
+    void finish(int walks, float value, Fate fate);
+    // Walks that end there with nothing. They count as lost until the round's end, so that others
+    // go elsewhere.
+    void collide(int walks);
     // A mate from the last position of the line, if a short search finds one.
     Fate find_mate();
     // Puts candidates from logits into candidates_, by falling probability.
@@ -103,11 +113,11 @@ class Playouts {
     void spread();
     // Opens the pending node.
     void expand(Node& node, const Evaluation& evaluation);
-    void back_up(std::span<const Step> path, float value, Fate fate);
-    void take_back(std::span<const Step> path);
-    // Tells the root what came back to it. Whoever holds its lock.
-    void report_back(Node& root);
-    void report_back();
+    void back_up(std::span<const Step> path, int walks, float value, Fate fate);
+    // Tells all nodes of those paths what came back, each of them once.
+    void tell(std::vector<Return>& returns);
+    void tell(std::span<const Return> returns, std::size_t depth);
+    Return returned(std::span<const Step> path, int walks, bool counts, float value);
     void evaluate();
     void abandon();
     int choose(Node& node, float draw);
@@ -120,16 +130,19 @@ class Playouts {
     std::vector<Candidate> candidates_;
     MateSearch mate_;  // for leaves
 
-    std::vector<Way> ways_;        // of walks that are to be gone
-    std::vector<Return> returns_;  // that the root has not been told of
+    std::vector<Way> ways_;  // that are to be gone, of all nodes of the path
     std::vector<Leaf> leaves_;
-    std::vector<std::vector<Step>> collided_;
+    std::vector<Return> returns_;   // that the nodes have not been told of
+    std::vector<Return> collided_;  // of this round
+    std::vector<Step> steps_;       // of both
     std::vector<shogi::Position> positions_;
     std::vector<uint16_t> labels_;
     std::vector<uint32_t> ends_;
     std::vector<float> logits_;
     std::vector<float> values_;
-    int done_ = 0;  // playouts of this round that needed no evaluation
+    int done_ = 0;          // playouts of this round that needed no evaluation
+    int collisions_ = 0;    // walks of this round that came to nothing
+    bool stopped_ = false;  // at the root: nothing is open there
 };
 
 // Makes the root ready for a search: all its edges are there. Whoever holds its lock.
