@@ -144,9 +144,10 @@ def play_engines(
     engine declares.
 
     ``enough`` is asked with the result of the first pair of games, of the first two pairs, and so
-    on; once it is true, no further pair begins, and later pairs are thrown away. ``records`` says
-    how many games, from the first on, are in the result; None: all. The other arguments are those
-    of ``keisei.evaluation.match.play_match``.
+    on; once it is true, no further pair begins, and later pairs are thrown away. If the match fails
+    or is interrupted, the result that it was asked about last is what was finished. ``records``
+    says how many games, from the first on, are in the result; None: all. The other arguments are
+    those of ``keisei.evaluation.match.play_match``.
 
     Raises:
         EngineError: An engine cannot be started.
@@ -200,8 +201,8 @@ def play_engines(
                     look()
 
     with concurrent.futures.ThreadPoolExecutor(min(parallel, progress.pairs)) as pool:
-        threads = [pool.submit(work) for _ in range(min(parallel, progress.pairs))]
         try:
+            threads = [pool.submit(work) for _ in range(min(parallel, progress.pairs))]
             for thread in concurrent.futures.as_completed(threads):
                 thread.result()
         finally:

@@ -2,7 +2,7 @@
 
 Exit status: 0 when all games were played, 1 when a match failed, 2 when the command line or a
 player cannot be used, 130 after Ctrl-C. What was played before a failure or Ctrl-C is told and
-stored all the same.
+stored all the same, of the pairing under way the games that were finished.
 """
 
 from __future__ import annotations
@@ -66,11 +66,31 @@ class Pairing:
     first: str
     second: str
     result: MatchResult
+    complete: bool = True
+    """False: it was cut short, and the result is that of the games that were finished"""
 
     def to_json(self) -> dict[str, Any]:
         """Plain values; the results are the first player's."""
         own = OpponentResult(self.second, self.result).to_json()
-        return {"first": self.first, "second": self.second, **own}
+        return {"first": self.first, "second": self.second, "complete": self.complete, **own}
+
+
+_Played = dict[tuple[str, str], Pairing]
+"""pairings by who plays whom, in their order; the last may be under way"""
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What the command line asks for."""
+
+    args: argparse.Namespace
+    players: Mapping[str, Player]
+    pairs: Sequence[tuple[str, str]]
+    """who plays whom, in this order"""
+    openings: Sequence[Opening]
+    sprt: SPRT | None
+    control: TimeControl | None
+    ladder: Ladder
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -79,43 +99,38 @@ def main(argv: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     with contextlib.ExitStack() as stack:
         try:
-            players = _players(args, stack)
-            openings = () if args.openings == "none" else load_openings(args.openings)
-            sprt = _sprt(args)
-            control = _control(args, players)
-            ladder = _ladder(args, list(players))
-            _check_places(args)
+            task = _task(args, stack)
         except (ConfigError, CheckpointError, ValueError, RuntimeError, OSError) as error:
             _log.error("keisei-evaluate: %s", error)
             return 2
-        pairs = [
-            (first, second)
-            for first, second in combinations(players, 2)
-            if first == next(iter(players)) or not args.first_only
-        ]
-        pairings: list[Pairing] = []
+        played: _Played = {}
         status = 1
         try:
-            for first, second in pairs:
-                result = _play(args, players, first, second, openings, sprt, control)
-                pairings.append(Pairing(first, second, result))
-                ladder.add(first, second, result.score)
+            for first, second in task.pairs:
+                _play(task, first, second, played)
+                task.ladder.add(first, second, played[first, second].result.score)
             status = 0
         except KeyboardInterrupt:
-            _log.error(
-                "keisei-evaluate: %s against %s: interrupted; %d of %d pairings were played",
-                *(first, second, len(pairings), len(pairs)),
-            )
+            _log.error("keisei-evaluate: %s", _how_far(task, first, second, "interrupted", played))
             status = 130
         except (ConfigError, EngineError, ValueError, RuntimeError, OSError) as error:
-            _log.error(
-                "keisei-evaluate: %s against %s: %s; %d of %d pairings were played",
-                *(first, second, error, len(pairings), len(pairs)),
-            )
+            _log.error("keisei-evaluate: %s", _how_far(task, first, second, error, played))
         finally:  # whatever ended it: what was played may have taken hours
-            if pairings and not _tell(args, list(players), pairings, sprt, ladder, status == 0):
+            if played and not _tell(task, tuple(played.values())):
                 status = status or 1
     return status
+
+
+def _how_far(task: _Task, first: str, second: str, reason: object, played: _Played) -> str:
+    """What cut the match of these two short, and what is kept."""
+    complete = sum(pairing.complete for pairing in played.values())
+    text = f"{first} against {second}: {reason}; "
+    text += f"{complete} of {len(task.pairs)} pairings were played"
+    own = played.get((first, second))
+    if own is not None and own.complete:
+        return text
+    games = 0 if own is None else own.result.games
+    return f"{text}, and {games} of {task.args.games} games of this one are kept"
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -185,6 +200,21 @@ def _device(text: str) -> str:
     return text
 
 
+def _task(args: argparse.Namespace, stack: contextlib.ExitStack) -> _Task:
+    players = _players(args, stack)
+    openings = () if args.openings == "none" else load_openings(args.openings)
+    sprt = _sprt(args)
+    control = _control(args, players)
+    ladder = _ladder(args, list(players))
+    _check_places(args)
+    pairs = [
+        (first, second)
+        for first, second in combinations(players, 2)
+        if first == next(iter(players)) or not args.first_only
+    ]
+    return _Task(args, players, pairs, openings, sprt, control, ladder)
+
+
 def _players(args: argparse.Namespace, stack: contextlib.ExitStack) -> dict[str, Player]:
     names = args.players if len(args.players) > 1 else [*args.players, RANDOM]
     players = make_opponents(names, device=args.device, greedy=not args.sample)
@@ -226,48 +256,46 @@ def _ladder(args: argparse.Namespace, names: Sequence[str]) -> Ladder:
     return Ladder(None, ANCHORS if RANDOM in names else {names[0]: 0.0})
 
 
-def _play(
-    args: argparse.Namespace,
-    players: Mapping[str, Player],
-    first: str,
-    second: str,
-    openings: Sequence[Opening],
-    sprt: SPRT | None,
-    control: TimeControl | None,
-) -> MatchResult:
-    def enough(result: MatchResult) -> bool:
-        return sprt is not None and sprt.decide(_counted(result)) is not None
+def _play(task: _Task, first: str, second: str, played: _Played) -> None:
+    """Plays the match of two; ``played`` has its result as far as it goes, at every time."""
 
+    def enough(result: MatchResult) -> bool:
+        played[first, second] = Pairing(first, second, result, complete=False)
+        return task.sprt is not None and task.sprt.decide(_counted(result)) is not None
+
+    args = task.args
     records = None if args.save_games is not None else 0
-    one, other = players[first], players[second]
+    one, other = task.players[first], task.players[second]
     if isinstance(one, UsiPlayer) and isinstance(other, UsiPlayer):
-        return play_engines(
+        result = play_engines(
             one.settings,
             other.settings,
             games=args.games,
             parallel=args.parallel or usable_cpus(),
-            control=control,
+            control=task.control,
             max_plies=args.max_plies,
-            openings=openings,
+            openings=task.openings,
             names=(first, second),
             seed=args.seed,
             records=records,
             enough=enough,
         )
-    evaluation = execute_full_evaluation_run(
-        one,
-        opponents={second: other},
-        games=args.games,
-        device=args.device,
-        seed=args.seed,
-        max_plies=args.max_plies,
-        openings=openings,
-        name=first,
-        batch=args.batch or (_SPRT_BATCH if sprt is not None else None),
-        enough=enough,
-        records=records,
-    )
-    return evaluation.results[0].result
+    else:
+        evaluation = execute_full_evaluation_run(
+            one,
+            opponents={second: other},
+            games=args.games,
+            device=args.device,
+            seed=args.seed,
+            max_plies=args.max_plies,
+            openings=task.openings,
+            name=first,
+            batch=args.batch or (_SPRT_BATCH if task.sprt is not None else None),
+            enough=enough,
+            records=records,
+        )
+        result = evaluation.results[0].result
+    played[first, second] = Pairing(first, second, result)
 
 
 def _counted(result: MatchResult) -> Pairs | Score:
@@ -275,37 +303,34 @@ def _counted(result: MatchResult) -> Pairs | Score:
     return result.pairs if result.pairs.pairs else result.score
 
 
-def _tell(
-    args: argparse.Namespace,
-    players: Sequence[str],
-    pairings: Sequence[Pairing],
-    sprt: SPRT | None,
-    ladder: Ladder,
-    complete: bool,
-) -> bool:
-    """Stores and shows what was played; returns whether all of it could be stored."""
-    stored = True
-    try:
-        _write(args, players, pairings, sprt, ladder, complete)
-    except OSError as error:
-        _log.error("keisei-evaluate: %s", error)
-        stored = False
-    if args.json != "-":
-        wide = None if sys.stdout.isatty() else 160
-        show(Console(width=wide), pairings, sprt, ladder)
-    return stored
+def _tell(task: _Task, pairings: Sequence[Pairing]) -> bool:
+    """Stores and shows what was played; returns whether all of that could be done."""
+    told = True
+    # Each for itself, and the games, which take longest, last: where the disk has no room for them,
+    # or Ctrl-C comes again, the figures are there.
+    for tell in (_rate_unfinished, _write_json, _show, _save_games):
+        try:
+            tell(task, pairings)
+        except OSError as error:
+            _log.error("keisei-evaluate: %s", error)
+            told = False
+    return told
 
 
-def _write(
-    args: argparse.Namespace,
-    players: Sequence[str],
-    pairings: Sequence[Pairing],
-    sprt: SPRT | None,
-    ladder: Ladder,
-    complete: bool,
-) -> None:
-    if args.save_games is not None:
-        save_games(args.save_games, [game for one in pairings for game in one.result.records])
+def _rate_unfinished(task: _Task, pairings: Sequence[Pairing]) -> None:
+    for one in pairings:
+        if not one.complete:
+            task.ladder.add(one.first, one.second, one.result.score)
+
+
+def _save_games(task: _Task, pairings: Sequence[Pairing]) -> None:
+    if task.args.save_games is not None:
+        records = [game for one in pairings for game in one.result.records]
+        save_games(task.args.save_games, records)
+
+
+def _write_json(task: _Task, pairings: Sequence[Pairing]) -> None:
+    args, sprt = task.args, task.sprt
     if args.json is None:
         return
     tests = {} if sprt is None else {"sprt": asdict(sprt)}
@@ -318,18 +343,18 @@ def _write(
             outcomes[-1]["sprt"] = found
     ratings = {
         name: {key: _finite(value) for key, value in asdict(rating).items()}
-        for name, rating in ladder.ratings().items()
+        for name, rating in task.ladder.ratings().items()
     }
     text = json.dumps(
         {
-            "players": players,
+            "players": list(task.players),
             "games": args.games,
             "seed": args.seed,
             "max_plies": args.max_plies,
             "sample": args.sample,
             "openings": args.openings,
             "time": args.time,
-            "complete": complete,
+            "complete": sum(pairing.complete for pairing in pairings) == len(task.pairs),
             **tests,
             "pairings": outcomes,
             "ratings": ratings,
@@ -346,8 +371,11 @@ def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def show(console: Console, pairings: Sequence[Pairing], sprt: SPRT | None, ladder: Ladder) -> None:
+def _show(task: _Task, pairings: Sequence[Pairing]) -> None:
     """Writes the results as tables; intervals are of 95%."""
+    if task.args.json == "-":
+        return
+    console = Console(width=None if sys.stdout.isatty() else 160)
     table = Table(title="results of the first player, with 95% intervals")
     for column in ("first", "second", "games", "won =drawn lost", "score", "Elo", "black", "white"):
         table.add_column(column, justify="left" if column in ("first", "second") else "right")
@@ -357,7 +385,7 @@ def show(console: Console, pairings: Sequence[Pairing], sprt: SPRT | None, ladde
         table.add_row(
             pairing.first,
             pairing.second,
-            str(result.games),
+            str(result.games) if pairing.complete else f"{result.games} of {task.args.games}",
             str(result.score),
             _rate(result.score),
             "{:+.0f} [{:+.0f}, {:+.0f}]".format(counted.elo, *counted.elo_interval()),
@@ -373,12 +401,12 @@ def show(console: Console, pairings: Sequence[Pairing], sprt: SPRT | None, ladde
         endings = ", ".join(f"{name} {score}" for name, score in result.endings.items())
         ends.add_row(pairing.first, pairing.second, f"{result.mean_plies:.1f}", endings)
     console.print(ends)
-    if sprt is not None:
+    if task.sprt is not None:
         for pairing in pairings:
-            text = sprt.describe(_counted(pairing.result))
+            text = task.sprt.describe(_counted(pairing.result))
             console.print(f"{pairing.first} against {pairing.second}: {text}", markup=False)
-    if len(ladder.ratings()) > 2:
-        console.print(ladder.text(), markup=False, highlight=False, soft_wrap=True)
+    if len(task.ladder.ratings()) > 2:
+        console.print(task.ladder.text(), markup=False, highlight=False, soft_wrap=True)
 
 
 def _rate(score: Score) -> str:

@@ -157,7 +157,10 @@ def execute_full_evaluation_run(
         name: What records call the network.
         records: How many games against each opponent are recorded; None: all.
         batch: Games at once; None: all.
-        enough: Asked between two batches; ends the match against this opponent.
+        enough: Asked after each batch with the result so far; ends the match against this
+            opponent. If the match fails or is interrupted, the result that it was asked about
+            last is what was finished: of the games of one batch those that are over first are the
+            short ones, so they say nothing without the others.
         step: Plies the network has learned from; None: the file's, else 0.
         log_file: One JSON line is appended to it.
         cancelled: Asked before each ply; MatchCancelledError once it is true.

@@ -144,6 +144,20 @@ def test_the_match_ends_when_the_test_is_sure() -> None:
     assert test.decide(play(dummy(), dummy("resigns"), games=shorter).pairs) is None
 
 
+def test_what_is_finished_is_told_in_pairs_and_in_order() -> None:
+    told: list[MatchResult] = []
+
+    def enough(result: MatchResult) -> bool:
+        told.append(result)
+        return False
+
+    whole = play(dummy(), dummy("resigns"), games=7, parallel=3, enough=enough, records=None)
+    assert [result.games for result in told] == [2, 4, 6, 7]
+    assert told[-1] == whole
+    for result in told:
+        assert result.records == whole.records[: result.games]
+
+
 def test_a_match_can_be_cancelled() -> None:
     with pytest.raises(MatchCancelledError, match="A against B was asked to stop"):
         play(dummy(), dummy(), cancelled=lambda: True)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shlex
 import signal
 import sys
+import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +17,9 @@ import pytest
 from safetensors.torch import save_file
 
 from keisei.core.model_file import load_model
-from keisei.evaluation import cli
+from keisei.evaluation import cli, evaluate
 from keisei.evaluation.ladder import Ladder
+from keisei.evaluation.match import MatchResult
 from keisei.evaluation.records import read_csa, read_kif, read_sfen
 
 CHECKPOINT = Path(__file__).parent.parent / "data/trained_policy.ckpt"
@@ -204,6 +208,119 @@ def test_ctrl_c_keeps_what_was_played(
     assert ("greedy_capture" in capsys.readouterr().out) == path.exists() == bool(after)
     if after:
         assert len(results(path)["pairings"]) == 1 and not results(path)["complete"]
+
+
+def check_that_four_games_are_kept(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Of a pairing of eight that was cut short in the third pair; what ``places`` names."""
+    assert "; 0 of 1 pairings were played, and 4 of 8 games of this one are kept" in caplog.text
+    got = results(tmp_path / "results.json")
+    (one,) = got["pairings"]
+    assert not got["complete"] and not one["complete"] and one["games"] == 4
+    assert sum(one["pairs"]) == 2 and one["endings"]["move_limit"]["draws"] == 4
+    stored = (tmp_path / "games" / "games.jsonl").read_text().splitlines()
+    assert [json.loads(line)["black"] for line in stored] == [one["first"], one["second"]] * 2
+    ratings = Ladder(tmp_path / "ladder.json").ratings()
+    assert ratings[one["first"]].games == ratings[one["second"]].games == 4
+
+
+def places(tmp_path: Path) -> list[object]:
+    ladder = tmp_path / "ladder.json"
+    anchors = {"random": 0.0, "A": 0.0}
+    ladder.write_text(json.dumps({"format": 1, "anchors": anchors, "scores": []}))
+    where = ["--json", tmp_path / "results.json", "--save-games", tmp_path / "games"]
+    return [*where, "--ladder", ladder]
+
+
+@pytest.mark.parametrize("sprt", [[], ["--sprt", 0, 10]], ids=["all games", "sprt"])
+def test_ctrl_c_keeps_the_finished_pairs_of_two_engines(
+    sprt: list[object],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    play, stopped = cli.play_engines, threading.Event()
+
+    def ctrl_c(number: int, frame: object) -> None:
+        if not stopped.is_set():
+            stopped.set()
+            raise KeyboardInterrupt
+
+    def interrupted(*settings: Any, enough: Callable[[MatchResult], bool], **options: Any) -> Any:
+        def pressed(result: MatchResult) -> bool:
+            sure = enough(result)
+            if result.games == 4:
+                main = threading.main_thread().ident
+                assert main is not None
+                signal.pthread_kill(main, signal.SIGINT)
+                while not stopped.wait(1):  # it came just before the main thread began to wait
+                    signal.pthread_kill(main, signal.SIGINT)
+            return sure
+
+        # The thread that plays ends at the next ply, whether or not it is told so yet.
+        return play(*settings, enough=pressed, cancelled=stopped.is_set, **options)
+
+    monkeypatch.setattr(cli, "play_engines", interrupted)
+    players = [f"{name}=usi:{sys.executable} {DUMMY};go=nodes 10" for name in "AB"]
+    settings = ["--games", 8, "--max-plies", 10, "--parallel", 1, "--openings", "none", *sprt]
+    before = signal.signal(signal.SIGINT, ctrl_c)
+    try:
+        assert run(*players, *settings, *places(tmp_path)) == 130
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert "A against B: interrupted; " in caplog.text
+    check_that_four_games_are_kept(tmp_path, caplog)
+    assert "4 of 8" in capsys.readouterr().out
+    if sprt:
+        (one,) = results(tmp_path / "results.json")["pairings"]
+        assert one["sprt"] == {"llr": pytest.approx(0, abs=0.1), "decision": None}
+
+
+def test_an_engine_that_cannot_be_started_again_leaves_the_finished_games(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    # Five moves a game: it dies in the sixth, and the folder is there when it is started again.
+    once = f'sh -c "mkdir {tmp_path / "begun"} && exec {sys.executable} {DUMMY} dies 25"'
+    players = [f"A=usi:{sys.executable} {DUMMY};go=nodes 10", f"B=usi:{once};go=nodes 10"]
+    settings = ["--games", 8, "--max-plies", 10, "--parallel", 1, "--openings", "none"]
+    assert run(*players, *settings, *places(tmp_path)) == 1
+    assert "A against B: engine B: it ended with status 1; " in caplog.text
+    check_that_four_games_are_kept(tmp_path, caplog)
+
+
+def test_ctrl_c_keeps_the_finished_batches(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    play = evaluate.play_match
+
+    def interrupted(*players: Any, **options: Any) -> MatchResult:
+        if options["first_game"] == 4:
+            signal.raise_signal(signal.SIGINT)
+        return play(*players, **options)
+
+    monkeypatch.setattr(evaluate, "play_match", interrupted)
+    settings = ["--games", 8, "--batch", 2, "--max-plies", 10, "--openings", "none"]
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        status = run("random", "greedy", *settings, "--device", "cpu", *places(tmp_path))
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert status == 130
+    check_that_four_games_are_kept(tmp_path, caplog)
+
+
+def test_games_that_cannot_be_stored_leave_the_figures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(folder: Path, records: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(folder))
+
+    monkeypatch.setattr(cli, "save_games", full)
+    settings = ["--games", 2, "--max-plies", 10, "--device", "cpu"]
+    assert run("random", "greedy", *settings, *places(tmp_path)) == 1
+    assert "No space left on device" in caplog.text
+    got = results(tmp_path / "results.json")
+    assert got["complete"] and got["pairings"][0]["games"] == 2
 
 
 def test_the_help_names_every_player(capsys: pytest.CaptureFixture[str]) -> None:
