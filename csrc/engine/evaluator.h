@@ -35,6 +35,8 @@ class Evaluator {
 
     // How many positions at once are evaluated best, where nothing else is asked for.
     virtual int best_batch() const { return 8; }
+    // How many threads keep it busy, where nothing else is asked for and there are cores for them.
+    virtual int best_threads() const { return 2; }
 
     // Where it runs and how, for people.
     virtual std::string describe() const = 0;

@@ -81,7 +81,7 @@ const std::vector<OptionSpec>& table() {
             "BatchSize", 0, 4096, [](const S& s) -> int64_t { return s.search.batch_size; },
             [](S& s, int64_t n) { s.search.batch_size = static_cast<int>(n); }),
         spin(
-            "Threads", 1, 256, [](const S& s) -> int64_t { return s.search.threads; },
+            "Threads", 0, 256, [](const S& s) -> int64_t { return s.search.threads; },
             [](S& s, int64_t n) { s.search.threads = static_cast<int>(n); }),
         spin(
             "USI_Hash", 1, 1 << 20, [](const S& s) { return s.search.hash_mib; },

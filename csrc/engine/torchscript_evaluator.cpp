@@ -131,6 +131,7 @@ class TorchScriptEvaluator final : public Evaluator {
     }
 
     int best_batch() const override { return device_.is_cuda() ? kBatchOnGpu : kBatchOnCpu; }
+    int best_threads() const override { return device_.is_cuda() ? kThreadsOnGpu : kThreadsOnCpu; }
     std::string describe() const override { return description_; }
 
     void evaluate(std::span<const shogi::Position> positions, std::span<float> logits,
@@ -214,6 +215,8 @@ class TorchScriptEvaluator final : public Evaluator {
 
     static constexpr int kBatchOnGpu = 256;
     static constexpr int kBatchOnCpu = 8;
+    static constexpr int kThreadsOnGpu = 16;
+    static constexpr int kThreadsOnCpu = 2;
 
     // On a GPU in pages that stay in memory: only those are copied in the background.
     void grow(torch::Tensor& tensor, std::vector<int64_t> shape, torch::ScalarType dtype) const {

@@ -1,4 +1,4 @@
-// A network exported to TorchScript. Its source is the only file that includes libtorch.
+// A network exported to TorchScript. Its source and that of its CUDA graphs include libtorch.
 #pragma once
 
 #include <memory>

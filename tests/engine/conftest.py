@@ -53,8 +53,8 @@ def search_program(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def search(search_program: Path) -> Iterator[SearchCheck]:
-    """A search with the mock evaluator, one thread and batches of eight."""
+    """A search with the mock evaluator, one thread, batches of eight and no mate search."""
     check = SearchCheck(search_program)
-    check.set(threads=1, batch=8, hash=16, mate=0)
+    check.set(threads=1, batch=8, hash=16, mate=0, leaf_mate=0)
     yield check
     check.close()

@@ -58,7 +58,7 @@ BAD_LINES = [
     "setoption name MaxMovesToDraw value 100001",
     "setoption name EnteringKingRule value TryRule",
     "setoption name USI_Hash value 0",
-    "setoption name Threads value 0",
+    "setoption name Threads value -1",
     "setoption name UCT_Threads value 100000",
     "setoption name MultiPV value 0",
     "setoption name MultiPV value 1.5",

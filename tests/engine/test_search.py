@@ -200,7 +200,7 @@ def test_one_thread_gives_the_same_search_every_time(search: SearchCheck) -> Non
 
 def test_the_signature_has_not_changed(search: SearchCheck) -> None:
     """Should a change of the search change it, say so, and store the new one."""
-    search.set(mate=64, hash=1024)
+    search.set(mate=64, leaf_mate=20, hash=1024)
     signature = next(line for line in search.send("bench") if line.startswith("signature "))
     assert signature.split()[1] == SIGNATURE
 

@@ -6,6 +6,7 @@
 #include <exception>
 #include <mutex>
 #include <stdexcept>
+#include <thread>
 #include <utility>
 
 #include "engine/search/crew.h"
@@ -30,7 +31,7 @@ constexpr int64_t kMateNodesPerPlayout = 8;
 constexpr int64_t kMatePortion = 500;
 
 // Of several threads. One alone chooses each first move by all that is known.
-constexpr int kWalksAtOnce = 8;
+constexpr int kWalksAtOnce = 32;
 
 // Whether a tree that was grown with one serves the other.
 bool same_tree(const SearchSettings& a, const SearchSettings& b) {
@@ -186,7 +187,7 @@ class Search::Implementation {
         take_memory();
         const SearchSettings& s = state_.settings;
         const std::size_t threads =
-            evaluators_.size() * static_cast<std::size_t>(std::max(s.threads, 1));
+            evaluators_.size() * static_cast<std::size_t>(threads_for_each());
         if (playouts_.size() != threads) {
             playouts_.clear();
             for (std::size_t i = 0; i < threads; ++i) {
@@ -218,6 +219,14 @@ class Search::Implementation {
         const int wanted = s.batch_size > 0 ? s.batch_size : evaluators_[0]->best_batch();
         batch_size_ =
             gumbel ? std::clamp<int64_t>(limits.nodes / kBudgetPerPlace, 1, wanted) : wanted;
+    }
+
+    int threads_for_each() const {
+        if (state_.settings.threads > 0) return state_.settings.threads;
+        // One core is for what else there is to do: reading, reporting, mates.
+        const auto evaluators = static_cast<int>(evaluators_.size());
+        const int cores = static_cast<int>(std::thread::hardware_concurrency()) - 1;
+        return std::clamp(cores / evaluators, 2, std::max(evaluators_[0]->best_threads(), 2));
     }
 
     void prepare(const SearchLimits& limits, bool gumbel) {

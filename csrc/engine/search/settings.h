@@ -15,7 +15,7 @@ enum class RootChoice : uint8_t {
 };
 
 struct SearchSettings {
-    int threads = 2;          // that collect positions, for each evaluator
+    int threads = 0;          // that collect positions, for each evaluator; 0: what suits it
     int batch_size = 0;       // positions evaluated together; 0: what the evaluator likes best
     int64_t hash_mib = 1024;  // the tree's memory
     // PUCT: U = c(N) * P * sqrt(N) / (1 + n), c(N) = puct_init + log((1 + N + base) / base).
@@ -35,13 +35,13 @@ struct SearchSettings {
     bool generate_all =
         true;  // false: leaves out most moves of pawn, bishop, rook without promotion
     RootChoice root = RootChoice::automatic;
-    int gumbel_limit = 64;      // the largest limit of nodes for which automatic means gumbel
+    int gumbel_limit = 800;     // the largest limit of nodes for which automatic means gumbel
     double gumbel_scale = 0.0;  // of the noise at the root; 0: none, the strongest play
     uint64_t seed = 0;
     // Memory of the mate search beside the tree; 0: none.
     int64_t mate_mib = 64;
     // What a mate search may look at in each position before it is evaluated; 0: none.
-    int leaf_mate_nodes = 0;
+    int leaf_mate_nodes = 20;
 
     friend bool operator==(const SearchSettings&, const SearchSettings&) = default;
 };
