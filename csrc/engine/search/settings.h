@@ -26,7 +26,7 @@ struct SearchSettings {
     // policy's share that was tried.
     double fpu_reduction = 0.25;
     double root_fpu_reduction = 0.0;
-    double policy_temperature = 1.0;
+    double policy_temperature = 2.0;
     // What a draw is worth to each side, in [-1, 1].
     double draw_value_black = 0.0;
     double draw_value_white = 0.0;
