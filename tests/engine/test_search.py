@@ -89,6 +89,18 @@ def test_a_mate_beyond_the_move_limit_is_none(search: SearchCheck) -> None:
         assert report.best.value == 1 if mates else abs(report.best.value) < 0.1
 
 
+def test_a_mate_in_a_leaf_beyond_the_move_limit_is_none(search: SearchCheck) -> None:
+    """Mate in five: two plies down a leaf sees the last three, but the fourth move draws."""
+    sfen = "2pss4/lr4G+b1/k1S6/pg+R3Ppl/gp1NPPBn1/P1G4PN/L2+pn3p/2P3K1l/3P4P b 3Psp 1"
+    search.set(leaf_mate=500)
+    for limit, mates in ((5, True), (4, False)):
+        search.set(max_moves=limit)
+        search.position(sfen)
+        report = search.go("nodes 600")
+        assert report.proved == mates, (limit, report.best)
+        assert report.best.value == 1 if mates else abs(report.best.value) < 0.5
+
+
 def test_who_wants_a_draw_repeats_and_who_does_not_plays_on(search: SearchCheck) -> None:
     """Black, to move, can complete the fourth occurrence of a position by 5h5i: after the start
     it was there after 3, 7 and 11 moves."""
