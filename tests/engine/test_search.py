@@ -292,6 +292,33 @@ def test_one_node_is_the_policy(search: SearchCheck) -> None:
     assert report.best.policy == max(line.policy for line in every.lines)
 
 
+@pytest.mark.parametrize(
+    ("how", "settings"),
+    [
+        ("threads 1 nodes 2000", {}),
+        ("threads 4 batch 16 walks 32 nodes 6000", {}),
+        ("threads 4 batch 16 walks 8 nodes 6000 fail_each 7", {}),  # an evaluator that throws
+        ("threads 8 batch 32 walks 32 nodes 4000", {"max_moves": 6, "leaf_mate": 20}),
+        ("threads 3 batch 64 walks 64 nodes 100000 mib 1", {}),  # until the memory is full
+        ("threads 8 batch 64 walks 64 nodes 3", {}),
+    ],
+)
+def test_every_count_in_the_tree_fits(
+    search: SearchCheck, how: str, settings: dict[str, int]
+) -> None:
+    """No walk stays pending, none is lost or counted twice, whatever came of it."""
+    search.set(**settings)
+    for sfen in ("", MATE_IN_THREE):
+        search.position(sfen)
+        (report,) = search.send(f"playouts {how}")
+        words = report.split()
+        assert words[0] == "sound:", report
+        nodes, failures, full = (int(words[i]) for i in (2, 4, 6))
+        wanted = int(how.split("nodes ")[1].split()[0])
+        assert nodes == wanted or full, report
+        assert (failures > 0) == ("fail_each" in how), report
+
+
 def test_threads_share_a_tree_without_races(search: SearchCheck) -> None:
     """Batches, reports, reuse, a full memory and mates at once; the sanitizer watches."""
     search.set(threads=4, batch=16, hash=1, mate=4)

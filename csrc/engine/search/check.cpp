@@ -7,8 +7,12 @@
 //   mate [nodes N] [mib M]      the mate search
 //   held                        a search whose evaluator does not come back is stopped
 //   bench [nodes N] [seconds S] [json]
+//   playouts [threads N] [batch B] [walks W] [nodes N] [mib M] [fail_each K]
+//               threads without a search around them; then every count in the tree has to fit
 //   clear
 #include <algorithm>
+#include <atomic>
+#include <cmath>
 #include <condition_variable>
 #include <functional>
 #include <iostream>
@@ -18,10 +22,12 @@
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "engine/search/bench.h"
 #include "engine/search/mate.h"
 #include "engine/search/mock_evaluator.h"
+#include "engine/search/playouts.h"
 #include "engine/search/search.h"
 #include "engine/uniform_evaluator.h"
 #include "notation/sfen.h"
@@ -66,6 +72,54 @@ class HeldEvaluator final : public Evaluator {
     int waiting_ = 0;
 };
 
+// Every so often it fails.
+class FailingEvaluator final : public Evaluator {
+ public:
+    explicit FailingEvaluator(int each) : each_(each) {}
+    void evaluate(std::span<const shogi::Position> positions, std::span<float> logits,
+                  std::span<float> values) override {
+        if (each_ > 0 && ++calls_ % each_ == 0) throw std::runtime_error("failed on demand");
+        mock_.evaluate(positions, logits, values);
+    }
+    std::string describe() const override { return "failing"; }
+
+ private:
+    MockEvaluator mock_;
+    int each_;
+    std::atomic<int> calls_{0};
+};
+
+// What does not fit in a tree that nobody works on; empty: all does.
+std::string fault_of(const SearchState& state) {
+    constexpr double kClose = 1e-6;
+    std::vector<const Node*> left{state.tree.root()};
+    while (!left.empty()) {
+        const Node& node = *left.back();
+        left.pop_back();
+        if (node.state == NodeState::pending) return "a node is pending";
+        if (node.pending != 0) return "walks are pending at a node";
+        if (node.state != NodeState::expanded) continue;
+        uint32_t visits = 1;
+        double sum = static_cast<double>(node.evaluation->value);
+        uint32_t share = 0;
+        for (std::size_t i = 0; i < node.edge_count; ++i) {
+            const Edge& edge = node.edges[i];
+            if (edge.pending != 0) return "walks are pending at an edge";
+            visits += edge.visits;
+            sum += edge.sum;
+            if (edge.visits > 0) share += node.moves()[i].share;
+            if (edge.node != nullptr) left.push_back(edge.node);
+        }
+        if (node.visits != visits) return "a node's visits are not those of its edges";
+        if (node.visited_share != share) return "a node's visited share is not that of its edges";
+        if (std::abs(node.sum - sum) > kClose * visits) return "a node's sum is not its edges'";
+    }
+    if (state.tree.root()->visits != state.nodes) return "the root's visits are not the playouts";
+    if (state.node_limit > 0 && state.claimed != state.nodes)
+        return "playouts are claimed for ever";
+    return {};
+}
+
 class Check {
  public:
     Check() { use(mock_); }
@@ -92,6 +146,8 @@ class Check {
             held();
         } else if (command == "bench") {
             run_bench(words);
+        } else if (command == "playouts") {
+            playouts(words);
         } else if (command == "clear") {
             search_.clear();
         } else {
@@ -219,6 +275,45 @@ class Check {
         }
         Evaluator* const one = &mock_;
         bench(std::cout, {&one, 1}, settings_, options);
+    }
+
+    void playouts(std::istringstream& words) {
+        std::map<std::string, int> numbers = {{"threads", 1}, {"batch", 8}, {"walks", 1},
+                                              {"nodes", 0},   {"mib", 16},  {"fail_each", 0}};
+        for (std::string word; words >> word;) words >> numbers.at(word);
+        FailingEvaluator evaluator(numbers["fail_each"]);
+        constexpr std::size_t kMiB = 1 << 20;
+        SearchState state;
+        state.tree.reset(static_cast<std::size_t>(numbers["mib"]) * kMiB);
+        state.settings = settings_;
+        state.rules = {.declaration = settings_.declaration,
+                       .max_moves = settings_.max_moves_to_draw,
+                       .moves_at_root = game_.ply() - 1,
+                       .generate_all = settings_.generate_all,
+                       .draw_for_black = 0};
+        state.history = game_.history();
+        state.node_limit = numbers["nodes"];
+        state.walks_at_once = numbers["walks"];
+        state.root_moves.begin({}, false, 0);
+        remember(*state.tree.root(), state.history);
+        std::atomic<int> failures{0};
+        std::vector<std::thread> threads;
+        for (int i = 0; i < numbers["threads"]; ++i) {
+            threads.emplace_back([&, batch = numbers["batch"]] {
+                Playouts own(state, evaluator);
+                while (state.nodes < state.node_limit && !state.full) {
+                    try {
+                        if (!own.round(batch)) std::this_thread::yield();
+                    } catch (const std::runtime_error&) {
+                        ++failures;
+                    }
+                }
+            });
+        }
+        for (auto& thread : threads) thread.join();
+        const std::string fault = fault_of(state);
+        std::cout << (fault.empty() ? "sound" : fault) << ": nodes " << state.nodes << " failures "
+                  << failures << " full " << state.full << "\n";
     }
 
     void held() {
