@@ -5,19 +5,31 @@
 #ifdef KEISEI_HAVE_CUDA
 #include <ATen/cuda/CUDAGraph.h>
 
+#include <atomic>
 #include <map>
 #include <mutex>
+#include <utility>
 #endif
 
 namespace keisei::engine {
 
 #ifdef KEISEI_HAVE_CUDA
 
+namespace {
+
+std::atomic<bool> any_failed{false};
+
+}  // namespace
+
 struct CudaGraphs::Graphs {
     // No two of them run at once, so they share their memory.
     at::cuda::MempoolId_t pool = at::cuda::graph_pool_handle();
-    std::map<int64_t, at::cuda::CUDAGraph> by_shape;
+    std::map<int64_t, std::unique_ptr<at::cuda::CUDAGraph>> by_shape;
 };
+
+bool CudaGraphs::possible() {
+    return !any_failed;
+}
 
 bool CudaGraphs::built() {
     return true;
@@ -31,31 +43,34 @@ void CudaGraphs::record(int64_t shape, const std::function<void()>& work) {
     // torch's allocator and generator know of one recording at a time.
     static std::mutex recording;
     const std::lock_guard lock(recording);
-    at::cuda::CUDAGraph& graph = graphs_->by_shape[shape];
-    bool begun = false;
+    if (any_failed) throw std::runtime_error("CUDA graphs: an earlier recording failed");
+    auto graph = std::make_unique<at::cuda::CUDAGraph>();
+    bool ended = false;
     try {
         // Other threads go on with what they do on the device.
-        graph.capture_begin(graphs_->pool, cudaStreamCaptureModeThreadLocal);
-        begun = true;
+        graph->capture_begin(graphs_->pool, cudaStreamCaptureModeThreadLocal);
         work();
-        begun = false;
-        graph.capture_end();
+        ended = true;
+        graph->capture_end();
     } catch (...) {
+        any_failed = true;
         // A stream that records does nothing else.
-        if (begun) {
+        if (!ended) {
             try {
-                graph.capture_end();
+                graph->capture_end();
             } catch (const std::exception&) {
                 // It says again what was thrown already.
             }
         }
-        graphs_->by_shape.erase(shape);
+        // torch up to 2.12 leaves its allocator asking this graph whose memory is whose.
+        (void)graph.release();
         throw;
     }
+    graphs_->by_shape[shape] = std::move(graph);
 }
 
 void CudaGraphs::replay(int64_t shape) {
-    graphs_->by_shape.at(shape).replay();
+    graphs_->by_shape.at(shape)->replay();
 }
 
 #else
@@ -63,6 +78,10 @@ void CudaGraphs::replay(int64_t shape) {
 struct CudaGraphs::Graphs {};
 
 bool CudaGraphs::built() {
+    return false;
+}
+
+bool CudaGraphs::possible() {
     return false;
 }
 

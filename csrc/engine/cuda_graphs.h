@@ -18,12 +18,15 @@ class CudaGraphs {
 
     // Whether keisei was built with CUDA. Without it there is never a graph.
     static bool built();
+    // Whether a recording may be tried: built with CUDA, and none has failed yet.
+    static bool possible();
 
     bool has(int64_t shape) const;
     // Calls `work`, which was called on the current stream before, so that nothing is set up any
-    // more. What it starts is recorded and not done. Memory that it takes is this graph's from
-    // then on, and it never waits for the device. Throws what stands in the way; there is no graph
-    // then.
+    // more. What it starts is recorded and not done. It never waits for the device; what it keeps
+    // of the memory that it takes, replays write to, and the rest belongs to all graphs of this
+    // stream. Nobody else uses the stream meanwhile. Throws what stands in the way; there is no
+    // graph then, and none will be recorded any more in this process.
     void record(int64_t shape, const std::function<void()>& work);
     // Starts what was recorded, on the current stream.
     void replay(int64_t shape);

@@ -134,8 +134,9 @@ Arguments parse_arguments(const std::vector<std::string>& words) {
             require(!value.empty(), "a file or uniform");
             out.settings.model = value;
         } else if (name == "--device") {
-            require(is_device(value),
-                    "auto, cpu, cuda or cuda:N, or several with commas between them");
+            require(
+                is_device(value),
+                "auto, cpu, cuda or cuda:N, or several different ones with commas between them");
             out.settings.device = value;
         } else {
             require(is_precision(value), "fp32, bf16 or fp16");

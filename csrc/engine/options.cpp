@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
+#include <set>
+#include <string>
 
 #include "engine/score.h"
 #include "engine/usi_parse.h"
@@ -68,7 +71,8 @@ const std::vector<OptionSpec>& table() {
          .type = Type::text,
          .value = &S::device,
          .accepts = is_device,
-         .expected = "auto, cpu, cuda or cuda:N, or several with commas between them"},
+         .expected =
+             "auto, cpu, cuda or cuda:N, or several different ones with commas between them"},
         combo(
             "Precision", {"fp32", "bf16", "fp16"},
             [](const S& s) -> int64_t {
@@ -303,6 +307,12 @@ bool is_device(std::string_view text) {
     constexpr std::string_view kIndexed = "cuda:";
     constexpr std::size_t kMost = 64;
     const auto devices = split_devices(text);
+    // Several evaluators on one device would share its streams and memory, and gain nothing.
+    std::set<std::string, std::less<>> different;
+    for (const auto& device : devices) different.insert(device == "cuda" ? "cuda:0" : device);
+    if (different.size() < devices.size() || (devices.size() > 1 && different.contains("auto"))) {
+        return false;
+    }
     return devices.size() <= kMost && std::ranges::all_of(devices, [&](std::string_view device) {
                if (device == "auto" || device == "cpu" || device == "cuda") return true;
                if (!device.starts_with(kIndexed)) return false;

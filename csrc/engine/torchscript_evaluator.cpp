@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cmath>
+#include <condition_variable>
 #include <map>
 #include <mutex>
 #include <optional>
@@ -69,12 +70,16 @@ torch::Tensor square_masks(torch::Device device) {
     return torch::tensor(masks, torch::kInt32).to(device);
 }
 
-// Shapes of batches are few, so that libraries that choose their kernels by shape choose once.
+// Shapes of batches are few, since each has a graph, with memory for what it says: powers of two,
+// from 64 on four steps between two of them.
 int64_t padded(int64_t count) {
-    constexpr int64_t kStep = 64;
-    int64_t out = 1;
-    while (out < count && out < kStep) out *= 2;
-    return out >= count ? out : (count + kStep - 1) / kStep * kStep;
+    constexpr int64_t kSmall = 64;
+    constexpr int64_t kSteps = 4;
+    int64_t power = 1;
+    while (power < count) power *= 2;
+    if (power <= kSmall) return power;
+    const int64_t step = power / 2 / kSteps;
+    return (count + step - 1) / step * step;
 }
 
 std::string read_manifest(const std::string& path) {
@@ -117,8 +122,7 @@ class TorchScriptEvaluator final : public Evaluator {
         masks_ = square_masks(device_);
         // Batches run on streams of their own, which do not wait for what came before.
         if (device_.is_cuda()) torch::cuda::synchronize(device_.index());
-        recordable_ = device_.is_cuda() && CudaGraphs::built();
-        if (device_.is_cuda() && !recordable_) {
+        if (device_.is_cuda() && !CudaGraphs::built()) {
             output.info_string(
                 "built without CUDA's headers: kernels are started one by one, slowly");
         }
@@ -184,12 +188,15 @@ class TorchScriptEvaluator final : public Evaluator {
         std::map<int64_t, Recorded> recorded;  // by rows
     };
 
-    // Takes a lane that is free; gives it back.
+    // Takes a lane that is free, or waits for one; gives it back.
     class Borrowed {
      public:
         explicit Borrowed(TorchScriptEvaluator& owner) : owner_(owner) {
-            const std::lock_guard lock(owner_.lanes_mutex_);
+            std::unique_lock lock(owner_.lanes_mutex_);
+            owner_.lane_freed_.wait(
+                lock, [&] { return !owner_.lanes_.empty() || owner_.lane_count_ < kMostLanes; });
             if (owner_.lanes_.empty()) {
+                ++owner_.lane_count_;
                 lane_ = std::make_unique<Lane>();
                 if (owner_.device_.is_cuda()) {
                     const c10::impl::VirtualGuardImpl cuda(owner_.device_.type());
@@ -201,8 +208,11 @@ class TorchScriptEvaluator final : public Evaluator {
             owner_.lanes_.pop_back();
         }
         ~Borrowed() {
-            const std::lock_guard lock(owner_.lanes_mutex_);
-            owner_.lanes_.push_back(std::move(lane_));
+            {
+                const std::lock_guard lock(owner_.lanes_mutex_);
+                owner_.lanes_.push_back(std::move(lane_));
+            }
+            owner_.lane_freed_.notify_one();
         }
         Borrowed(const Borrowed&) = delete;
         Borrowed& operator=(const Borrowed&) = delete;
@@ -213,6 +223,9 @@ class TorchScriptEvaluator final : public Evaluator {
         std::unique_ptr<Lane> lane_;
     };
 
+    // torch has 32 streams a device and gives them out in turn; a stream that records is nobody
+    // else's. With half of them a network and its successor have their own.
+    static constexpr int kMostLanes = 16;
     static constexpr int kBatchOnGpu = 256;
     static constexpr int kBatchOnCpu = 8;
     static constexpr int kThreadsOnGpu = 16;
@@ -276,12 +289,13 @@ class TorchScriptEvaluator final : public Evaluator {
             return recorded.answer;
         }
         Answer answer = network(recorded.words);
-        if (recordable_) {
+        if (CudaGraphs::possible()) {
             try {
                 lane.graphs.record(rows, [&] { recorded.answer = network(recorded.words); });
             } catch (const std::exception& e) {
                 // A network may look at its own numbers on the way.
-                if (recordable_.exchange(false)) {
+                recorded.answer = {};
+                if (!told_.exchange(true)) {
                     output_.info_string("the network's kernels are started one by one, slowly: " +
                                         first_line(e));
                 }
@@ -360,12 +374,14 @@ class TorchScriptEvaluator final : public Evaluator {
     UsiOutput& output_;
     WarningsToOutput warnings_;
     std::mutex lanes_mutex_;
+    std::condition_variable lane_freed_;
+    int lane_count_ = 0;
     std::vector<std::unique_ptr<Lane>> lanes_;  // that are free
     torch::Tensor masks_;
     torch::Device device_ = torch::kCPU;
     torch::ScalarType dtype_ = torch::kFloat;
     torch::jit::Module module_;
-    std::atomic<bool> recordable_ = false;  // into a graph
+    std::atomic<bool> told_ = false;  // that there are no graphs
     std::string description_;
 };
 

@@ -72,6 +72,8 @@ BAD_LINES = [
     "setoption name RootChoice value random",
     "setoption name DebugLogFile value no/such/folder/log.txt",
     "setoption name Device value cpu,,cpu",
+    "setoption name Device value cuda,cuda:0",
+    "setoption name Device value auto,cpu",
     "setoption name Device value cpu,tpu",
     "z" * 9_000_000,
     "setoption name EnteringKingRule value",

@@ -351,7 +351,9 @@ class Watchful(nn.Module):
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_a_network_that_cannot_be_recorded_is_run_as_it_is(start: Start, tmp_path: Path) -> None:
+def test_a_network_that_cannot_be_recorded_is_run_as_it_is(
+    start: Start, tmp_path: Path, policy: Path
+) -> None:
     path = tmp_path / "watchful.pt"
     manifest = {"manifest.json": json.dumps(MANIFEST)}
     torch.jit.save(torch.jit.script(Watchful()), str(path), _extra_files=manifest)
@@ -365,6 +367,11 @@ def test_a_network_that_cannot_be_recorded_is_run_as_it_is(start: Start, tmp_pat
         assert answer[-1].split()[1] in keisei.Position().legal_moves()
     assert fields(engine.think(*ONE_NODE)[-2], ["score"]) == {"score": "cp 659"}
     assert not [line for line in answer if "one by one" in line]
+    # Another one after it is run in the same way.
+    assert engine.ask(f"setoption name DNN_Model value {policy}") == []
+    assert engine.ready()[-1] == "readyok"
+    answer = engine.think("usinewgame", "position startpos", "go nodes 200")
+    assert answer[-1].split()[1] in keisei.Position().legal_moves()
     engine.quit()
 
 

@@ -139,7 +139,9 @@ SearchSpeed search_speed(std::span<Evaluator* const> evaluators, SearchSettings 
     limits.report_ms = 0;
     // Until the tree is large enough for whole batches.
     Stop warm;
-    limits.nodes = int64_t{16} * settings.batch_size;
+    constexpr int64_t kVisitsPerPlace = 16;
+    limits.nodes =
+        kVisitsPerPlace * settings.batch_size * settings.threads * std::ssize(evaluators);
     search.run(limits, warm);
     limits.nodes = 0;
     limits.report_ms = 1;

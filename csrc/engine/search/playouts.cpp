@@ -21,6 +21,9 @@ constexpr int kCollisionsPerPlace = 2;
 constexpr int kDonePerPlace = 8;
 // More than two ways to compute a score differ by.
 constexpr double kRounding = 1e-9;
+// Plies under the root at which a walk ends, as a draw that nobody has proved: each takes some
+// stack.
+constexpr std::size_t kDeepest = 1000;
 // Instead of a choice.
 constexpr int kNothingOpen = -1;
 constexpr int kNoRoom = -2;
@@ -86,6 +89,8 @@ void Playouts::spread() {
 
 void Playouts::gather(int batch_size) {
     leaves_.clear();
+    ways_.clear();
+    returns_.clear();
     collided_.clear();
     steps_.clear();
     positions_.clear();
@@ -114,7 +119,7 @@ int Playouts::claim(int wanted) {
     const int64_t before = state_.claimed.fetch_add(wanted);
     const auto granted =
         static_cast<int>(std::clamp<int64_t>(state_.node_limit - before, 0, wanted));
-    state_.claimed -= wanted - granted;
+    if (granted < wanted) state_.claimed -= wanted - granted;
     return granted;
 }
 
@@ -135,7 +140,8 @@ void Playouts::walk(Node& node, const shogi::Position& position, int label, int 
     }
     const float draw = state_.rules.draw_for_mover(position.white_to_move());
     const Fate fate = at_root ? Fate{} : node.fate;
-    const Fate repeated = at_root ? Fate{} : repeated_in_tree(node, static_cast<int>(path_.size()));
+    Fate repeated = at_root ? Fate{} : repeated_in_tree(node, static_cast<int>(path_.size()));
+    if (path_.size() >= kDeepest) repeated = {Proof::draw, 0};
     if (fate || repeated) {
         lock.unlock();
         finish(walks, worth(fate ? fate : repeated, draw), fate);
@@ -201,9 +207,11 @@ void Playouts::follow(const Way& way) {
         finish(way.walks, -worth(way.known, state_.rules.draw_for_mover(white)), there);
     } else if (way.created) {
         line_.push_back(game::follow(line_, way.label));
+        const shogi::Position position = line_.back().position;
         open(*way.next, true);
         line_.pop_back();
-        if (way.walks > 1) collide(way.walks - 1);
+        // They go on if it was known already.
+        if (way.walks > 1) walk(*way.next, position, way.label, way.walks - 1);
     } else {
         // Made while the node's memory is on its way.
         walk(*way.next, shogi::apply(line_.back().position, way.label), way.label, way.walks);

@@ -91,8 +91,8 @@ class Playouts {
     // same way, since most of the work is to fetch and lock nodes that all threads change.
     // `position` is the node's but for its occurrence.
     void walk(Node& node, const shogi::Position& position, int label, int walks);
-    // As many of them as ways_ has room for: chooses their next steps. The node is locked. Returns
-    // how many found none.
+    // Chooses the next steps of so many walks and adds them to ways_. The node is locked. Returns
+    // how many found none: nothing is open, or the memory is full.
     int choose_ways(Node& node, float draw, int walks);
     void follow(const Way& way);
     // Adds an expanded node's edge to ways_, with its node made if there was none, for one walk
@@ -142,7 +142,7 @@ class Playouts {
     std::vector<float> values_;
     int done_ = 0;          // playouts of this round that needed no evaluation
     int collisions_ = 0;    // walks of this round that came to nothing
-    bool stopped_ = false;  // at the root: nothing is open there
+    bool stopped_ = false;  // at the root: no walk gets beyond it now
 };
 
 // Makes the root ready for a search: all its edges are there. Whoever holds its lock.

@@ -19,7 +19,8 @@ namespace {
 
 constexpr int64_t kMiB = 1 << 20;
 constexpr std::chrono::hours kForever(1 << 20);
-// While the tree is small its best leaves are few: a batch takes one in so many of its visits.
+// While the tree is small its best leaves are few: of so many visits one place is in batches, of
+// all threads together.
 constexpr int64_t kVisitsPerPlace = 8;
 // The same for Gumbel search, whose budget is small.
 constexpr int64_t kBudgetPerPlace = 16;
@@ -217,8 +218,10 @@ class Search::Implementation {
         prepare(limits, gumbel);
         visits_before_ = state_.tree.root()->visits;
         const int wanted = s.batch_size > 0 ? s.batch_size : evaluators_[0]->best_batch();
-        batch_size_ =
-            gumbel ? std::clamp<int64_t>(limits.nodes / kBudgetPerPlace, 1, wanted) : wanted;
+        batch_size_ = gumbel
+                          ? std::clamp<int64_t>(
+                                limits.nodes / (kBudgetPerPlace * std::ssize(playouts_)), 1, wanted)
+                          : wanted;
     }
 
     int threads_for_each() const {
@@ -331,7 +334,8 @@ class Search::Implementation {
     }
 
     int64_t places() const {
-        return std::min(batch_size_, 1 + (visits_before_ + state_.nodes) / kVisitsPerPlace);
+        const int64_t visits = visits_before_ + state_.nodes;
+        return std::min(batch_size_, 1 + visits / (kVisitsPerPlace * std::ssize(playouts_)));
     }
 
     // Returns whether there is room again. Else what is under way elsewhere fills the memory, and

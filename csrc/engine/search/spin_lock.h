@@ -1,4 +1,4 @@
-// A lock of one byte for what is held for less than a microsecond.
+// A lock of one byte for what is held for microseconds at most.
 #pragma once
 
 #include <atomic>

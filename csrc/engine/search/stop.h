@@ -10,7 +10,7 @@ namespace keisei::engine {
 
 class Stop {
  public:
-    // Takes effect at once in a search that waits, and after one descent in one that works.
+    // Takes effect at once in a search that waits, and after a few walks in one that works.
     void request() {
         requested_.store(true, std::memory_order_release);
         wake();

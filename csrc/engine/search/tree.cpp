@@ -81,7 +81,7 @@ void Tree::reset(std::size_t bytes) {
     if (shared_->buckets.size() != buckets) {
         shared_->buckets = std::vector<Shared::Bucket>(buckets);
     }
-    used_ = buckets * sizeof(Shared::Bucket);
+    used_ = buckets * sizeof(Shared::Bucket) + kStripes * sizeof(SpinLock);
     plant();
 }
 
