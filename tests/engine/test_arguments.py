@@ -29,8 +29,8 @@ def test_version_and_help() -> None:
         (["--model="], "--model: expected a file or uniform, got ''"),
         (
             ["--device", "gpu"],
-            "--device: expected auto, cpu, cuda or cuda:N, or several different ones with commas between them, "
-            "got 'gpu'",
+            "--device: expected auto, cpu, cuda or cuda:N, or several different ones with commas "
+            "between them, got 'gpu'",
         ),
         (["--precision=int8"], "--precision: expected fp32, bf16 or fp16, got 'int8'"),
         (["--evaluate=yes"], "--evaluate: expected no value, got one"),
