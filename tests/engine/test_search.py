@@ -292,6 +292,15 @@ def test_one_node_is_the_policy(search: SearchCheck) -> None:
     assert report.best.policy == max(line.policy for line in every.lines)
 
 
+def test_a_walk_ends_somewhere(search: SearchCheck) -> None:
+    """Each ply takes some stack, and a network that is sure of everything goes on for ever."""
+    search.set(batch=1, temperature=0.1)
+    search.send("evaluator deep")
+    search.position()
+    report = search.go("nodes 1100")
+    assert report.seldepth == 1000, report
+
+
 @pytest.mark.parametrize(
     ("how", "settings"),
     [

@@ -1,7 +1,7 @@
 // keisei_search_check: the search without USI and without libtorch, told what to do line by line,
 // for tests. Every command is answered by lines of which the last is `done`.
 //
-//   set NAME NUMBER             a setting, see kSettings; or: evaluator mock|uniform|held
+//   set NAME NUMBER             a setting, see kSettings; or: evaluator mock|uniform|held|deep
 //   position [sfen SFEN] [moves MOVE ...]
 //   go [nodes N] [depth D] [multipv M] [stop_at NODES] [report MS] [only MOVE ...]
 //   mate [nodes N] [mib M]      the mate search
@@ -18,6 +18,7 @@
 #include <iostream>
 #include <map>
 #include <mutex>
+#include <set>
 #include <sstream>
 #include <stdexcept>
 #include <string>
@@ -28,10 +29,13 @@
 #include "engine/search/mate.h"
 #include "engine/search/mock_evaluator.h"
 #include "engine/search/playouts.h"
+#include "engine/search/rules.h"
 #include "engine/search/search.h"
 #include "engine/uniform_evaluator.h"
 #include "notation/sfen.h"
 #include "notation/usi.h"
+#include "shogi/apply.h"
+#include "shogi/key.h"
 
 namespace {
 
@@ -70,6 +74,33 @@ class HeldEvaluator final : public Evaluator {
     std::condition_variable changed_;
     bool hold_ = false;
     int waiting_ = 0;
+};
+
+// Is sure of one move everywhere, to a position that it has not seen: every walk goes on where the
+// last one ended.
+class DeepEvaluator final : public Evaluator {
+ public:
+    void evaluate(std::span<const shogi::Position> positions, std::span<float> logits,
+                  std::span<float> values) override {
+        constexpr float kSure = 100;
+        const std::lock_guard lock(mutex_);
+        std::ranges::fill(logits, 0.0f);
+        std::ranges::fill(values, 0.0f);
+        for (std::size_t i = 0; i < positions.size(); ++i) {
+            std::vector<uint16_t> labels;
+            list_moves(positions[i], true, labels);
+            const auto unseen = [&](uint16_t label) {
+                return seen_.insert(shogi::key(shogi::apply(positions[i], label))).second;
+            };
+            const auto found = std::ranges::find_if(labels, unseen);
+            if (found != labels.end()) logits[i * shogi::kLabels + *found] = kSure;
+        }
+    }
+    std::string describe() const override { return "deep"; }
+
+ private:
+    std::mutex mutex_;
+    std::set<uint64_t> seen_;
 };
 
 // Every so often it fails.
@@ -135,6 +166,7 @@ class Check {
             words >> name;
             use(name == "uniform" ? static_cast<Evaluator&>(uniform_)
                 : name == "held"  ? static_cast<Evaluator&>(held_)
+                : name == "deep"  ? static_cast<Evaluator&>(deep_)
                                   : static_cast<Evaluator&>(mock_));
         } else if (command == "position") {
             position(words);
@@ -180,6 +212,7 @@ class Check {
             {"draw_white", [&](auto& s) { s.draw_value_white = value; }},
             {"mate", [&](auto& s) { s.mate_mib = whole; }},
             {"leaf_mate", [&](auto& s) { s.leaf_mate_nodes = whole; }},
+            {"temperature", [&](auto& s) { s.policy_temperature = value; }},
         };
         const auto found = kSettings.find(name);
         if (found == kSettings.end()) throw std::invalid_argument("no setting " + name);
@@ -339,6 +372,7 @@ class Check {
     MockEvaluator mock_;
     UniformEvaluator uniform_;
     HeldEvaluator held_;
+    DeepEvaluator deep_;
     SearchSettings settings_;
     game::Game game_;
     Search search_;
