@@ -24,7 +24,7 @@ NATIVE_FLOORS: dict[str, set[str]] = {
 TORCH = re.compile(r"^(torch|ATen|c10|caffe2)/")
 PYTHON = re.compile(r"^(Python\.h|pybind11/)")
 # The only files above the adapters that may see libtorch or Python.
-TORCH_FILES = {"engine/torchscript_evaluator.cpp"}
+TORCH_FILES = {"engine/cuda_graphs.cpp", "engine/torchscript_evaluator.cpp"}
 
 PYTHON_FLOORS: dict[str, set[str]] = {
     "envs": {"ops", "envs"},
