@@ -6,7 +6,6 @@
 #include <functional>
 #include <limits>
 #include <mutex>
-#include <ranges>
 
 #include "shogi/apply.h"
 
@@ -380,12 +379,12 @@ void Playouts::tell(std::vector<Return>& returns) {
     int64_t counted = 0;
     for (const Return& back : returns) counted += back.counts ? back.walks : 0;
     if (returns.size() > 1) {
-        const auto edges = [&](const Return& back) {
-            return std::span(steps_).subspan(back.first, back.length) |
-                   std::views::transform([](const Step& step) { return step.edge; });
+        const auto path = [&](const Return& back) {
+            return std::span(steps_).subspan(back.first, back.length);
         };
         std::ranges::stable_sort(returns, [&](const Return& a, const Return& b) {
-            return std::ranges::lexicographical_compare(edges(a), edges(b));
+            return std::ranges::lexicographical_compare(path(a), path(b), {}, &Step::edge,
+                                                        &Step::edge);
         });
     }
     tell(returns, 0);
