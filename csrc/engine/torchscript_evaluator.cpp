@@ -122,9 +122,12 @@ class TorchScriptEvaluator final : public Evaluator {
         masks_ = square_masks(device_);
         // Batches run on streams of their own, which do not wait for what came before.
         if (device_.is_cuda()) torch::cuda::synchronize(device_.index());
-        if (device_.is_cuda() && !CudaGraphs::built()) {
+        if (device_.is_cuda() && !CudaGraphs::possible()) {
+            told_ = true;
             output.info_string(
-                "built without CUDA's headers: kernels are started one by one, slowly");
+                std::string("the network's kernels are started one by one, slowly: ") +
+                (CudaGraphs::built() ? "an earlier network could not be recorded"
+                                     : "built without CUDA's headers"));
         }
         const shogi::Position start = shogi::startpos();
         std::vector<float> logits(kLabels);

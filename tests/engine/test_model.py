@@ -371,7 +371,8 @@ def test_a_network_that_cannot_be_recorded_is_run_as_it_is(
     assert not [line for line in answer if "one by one" in line]
     # Another one after it is run in the same way.
     assert engine.ask(f"setoption name DNN_Model value {policy}") == []
-    assert engine.ready()[-1] == "readyok"
+    (said,) = [line for line in engine.ready() if "started one by one" in line]
+    assert said.endswith(": an earlier network could not be recorded")
     answer = engine.think("usinewgame", "position startpos", "go nodes 200")
     assert answer[-1].split()[1] in keisei.Position().legal_moves()
     engine.quit()
