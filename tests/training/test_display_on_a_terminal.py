@@ -51,7 +51,8 @@ def test_it_is_watched_resized_and_stopped_by_ctrl_c(terminal: Terminal, tmp_pat
     assert not shows.cursor_is_shown
     lines = shows.screen()
     assert len(lines) == 24 and lines[0].startswith("run: 1x8 on cpu")
-    assert any("run folder: " in line for line in lines), "messages stand on the screen"
+    messages = lines[next(i for i, line in enumerate(lines) if line.startswith("── messages ")) :]
+    assert any(re.match(r"\d\d:\d\d:\d\d \w", line) for line in messages), "no message is shown"
     terminal.resize(170, 50)
     terminal.wait_for("a larger screen", lambda s: is_drawn(s) and "┌────┬" in "".join(s.screen()))
     terminal.resize(80, 20)
