@@ -19,12 +19,17 @@ NATIVE_FLOORS: dict[str, set[str]] = {
     "batch": {"shogi"},
     "ops": {"shogi", "batch"},
     "python": {"shogi", "notation", "game"},
-    "engine": {"shogi", "notation", "game"},
+    "network": {"batch"},
+    "engine": {"shogi", "notation", "game", "network"},
 }
 TORCH = re.compile(r"^(torch|ATen|c10|caffe2)/")
 PYTHON = re.compile(r"^(Python\.h|pybind11/)")
 # The only files above the adapters that may see libtorch or Python.
-TORCH_FILES = {"engine/cuda_graphs.cpp", "engine/torchscript_evaluator.cpp"}
+TORCH_FILES = {
+    "engine/cuda_graphs.cpp",
+    "engine/fused_layers.cpp",
+    "engine/torchscript_evaluator.cpp",
+}
 
 PYTHON_FLOORS: dict[str, set[str]] = {
     "envs": {"ops", "envs"},

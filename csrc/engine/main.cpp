@@ -1,4 +1,5 @@
 // keisei_play: a USI engine. See docs/usi.md.
+#include <malloc.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -153,6 +154,18 @@ int evaluate(const Settings& settings) {
     return evaluate_lines(std::cin, std::cout, *model.evaluators().front());
 }
 
+// What a layer of a network needs is freed after it, and needed again by the next one. By itself
+// glibc gives much of it back to the kernel, and every page comes back by a fault.
+void keep_freed_memory() {
+#ifdef __GLIBC__
+    constexpr int kMiB = 1 << 20;
+    constexpr int kLargestPiece = 32 * kMiB;  // that glibc accepts
+    constexpr int kKept = 256 * kMiB;         // unused at the end of a heap
+    mallopt(M_MMAP_THRESHOLD, kLargestPiece);
+    mallopt(M_TRIM_THRESHOLD, kKept);
+#endif
+}
+
 int run_bench(const Arguments& arguments) {
     UsiOutput messages(std::cerr);
     ModelLoader model(load_torchscript);
@@ -164,6 +177,7 @@ int run_bench(const Arguments& arguments) {
 }  // namespace
 
 int main(int argc, char** argv) {
+    keep_freed_memory();
     // A GUI that is gone shows as the end of input, not as a signal.
     std::signal(SIGPIPE, SIG_IGN);
     std::ios::sync_with_stdio(false);

@@ -1,5 +1,6 @@
 #include "engine/torchscript_evaluator.h"
 
+#include <ATen/Parallel.h>
 #include <c10/core/StreamGuard.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
 #include <caffe2/serialize/inline_container.h>
@@ -19,6 +20,7 @@
 #include <vector>
 
 #include "engine/cuda_graphs.h"
+#include "engine/fused_layers.h"
 #include "engine/manifest.h"
 #include "shogi/planes.h"
 
@@ -97,31 +99,8 @@ class TorchScriptEvaluator final : public Evaluator {
     TorchScriptEvaluator(const std::string& path, const std::string& device,
                          const std::string& precision, UsiOutput& output)
         : output_(output), warnings_(output) {
-        const c10::WarningUtils::WarningHandlerGuard guard(&warnings_);
         check_manifest(read_manifest(path));
-        device_ = device_of(device);
-        dtype_ = dtype_of(precision);
-        if (device_.is_cuda()) {
-            // fp32 is what it says: TF32 keeps ten bits of a factor. Who wants speed has bf16.
-            at::globalContext().setAllowTF32CuDNN(false);
-            at::globalContext().setAllowTF32CuBLAS(false);
-        }
-        module_ = torch::jit::load(path, device_);
-        module_.eval();
-        module_.to(device_, dtype_);
-        // Convolutions on a GPU are fastest with the channels of a square side by side.
-        if (device_.is_cuda()) {
-            const torch::NoGradGuard no_grad;
-            for (torch::Tensor parameter : module_.parameters()) {
-                if (parameter.dim() == 4) {
-                    parameter.set_data(parameter.contiguous(torch::MemoryFormat::ChannelsLast));
-                }
-            }
-        }
-        module_ = torch::jit::freeze(module_);
-        masks_ = square_masks(device_);
-        // Batches run on streams of their own, which do not wait for what came before.
-        if (device_.is_cuda()) torch::cuda::synchronize(device_.index());
+        load(path, device, precision);
         if (device_.is_cuda() && !CudaGraphs::possible()) {
             told_ = true;
             output.info_string(
@@ -134,17 +113,18 @@ class TorchScriptEvaluator final : public Evaluator {
         std::vector<float> values(1);
         evaluate({&start, 1}, logits, values);
         description_ = device_.str() + " in " + precision;
-        output.info_string("model " + path + " on " + description_);
+        const std::string fused = fused_ > 0 ? ", " + std::to_string(fused_) + " layers fused" : "";
+        output.info_string("model " + path + " on " + description_ + fused);
     }
 
     int best_batch() const override { return device_.is_cuda() ? kBatchOnGpu : kBatchOnCpu; }
-    int best_threads() const override { return device_.is_cuda() ? kThreadsOnGpu : kThreadsOnCpu; }
+    int best_threads() const override { return device_.is_cuda() ? kLanesOnGpu : cores_; }
     std::string describe() const override { return description_; }
 
     void evaluate(std::span<const shogi::Position> positions, std::span<float> logits,
                   std::span<float> values) override {
         const auto all = [&](const torch::Tensor& rows, Lane&) { return rows; };
-        evaluate_by(positions, logits, values, all);
+        evaluate_by(positions, logits, values, cores_, all);
     }
 
     // Only the wanted logits come back from the device.
@@ -163,7 +143,9 @@ class TorchScriptEvaluator final : public Evaluator {
                 lane.indices.narrow(0, 0, count).to(device_, /*non_blocking=*/true);
             return rows.flatten().index_select(0, indices);
         };
-        evaluate_by(batch.positions, batch.logits, batch.values, wanted);
+        // One core: there are more threads for more. Cores that share a batch wait for each other
+        // in each layer, and for long if they have other things to do.
+        evaluate_by(batch.positions, batch.logits, batch.values, 1, wanted);
     }
 
  private:
@@ -196,8 +178,10 @@ class TorchScriptEvaluator final : public Evaluator {
      public:
         explicit Borrowed(TorchScriptEvaluator& owner) : owner_(owner) {
             std::unique_lock lock(owner_.lanes_mutex_);
-            owner_.lane_freed_.wait(
-                lock, [&] { return !owner_.lanes_.empty() || owner_.lane_count_ < kMostLanes; });
+            owner_.lane_freed_.wait(lock, [&] {
+                return !owner_.lanes_.empty() || owner_.device_.is_cpu() ||
+                       owner_.lane_count_ < kLanesOnGpu;
+            });
             if (owner_.lanes_.empty()) {
                 ++owner_.lane_count_;
                 lane_ = std::make_unique<Lane>();
@@ -228,11 +212,9 @@ class TorchScriptEvaluator final : public Evaluator {
 
     // torch has 32 streams a device and gives them out in turn; a stream that records is nobody
     // else's. With half of them a network and its successor have their own.
-    static constexpr int kMostLanes = 16;
+    static constexpr int kLanesOnGpu = 16;
     static constexpr int kBatchOnGpu = 256;
     static constexpr int kBatchOnCpu = 8;
-    static constexpr int kThreadsOnGpu = 16;
-    static constexpr int kThreadsOnCpu = 2;
 
     // On a GPU in pages that stay in memory: only those are copied in the background.
     void grow(torch::Tensor& tensor, std::vector<int64_t> shape, torch::ScalarType dtype) const {
@@ -243,26 +225,59 @@ class TorchScriptEvaluator final : public Evaluator {
                               torch::TensorOptions().dtype(dtype).pinned_memory(device_.is_cuda()));
     }
 
-    // `select` takes what is wanted of the logits [N, labels] on the device.
+    // `select` takes what is wanted of the logits [N, labels] on the device; `cores` are for what
+    // is computed on the CPU.
     template <typename Select>
     void evaluate_by(std::span<const shogi::Position> positions, std::span<float> logits,
-                     std::span<float> values, const Select& select) {
+                     std::span<float> values, int cores, const Select& select) {
         if (positions.empty()) return;
         const c10::WarningUtils::WarningHandlerGuard guard(&warnings_);
         try {
             const c10::InferenceMode inference;
             Borrowed lane(*this);
-            if (device_.is_cuda()) {
-                const c10::StreamGuard stream(*(*lane).stream);
-                forward(positions, logits, values, *lane, select);
-            } else {
-                // Two batches at once would fight for the cores that one of them fills.
-                const std::lock_guard lock(mutex_);
-                forward(positions, logits, values, *lane, select);
-            }
+            const c10::OptionalStreamGuard stream((*lane).stream);
+            // This thread's; setting the number is more than reading it.
+            if (device_.is_cpu() && at::get_num_threads() != cores) at::set_num_threads(cores);
+            forward(positions, logits, values, *lane, select);
         } catch (const std::exception& e) {
             throw std::runtime_error("evaluation: " + first_line(e));
         }
+    }
+
+    static int all_cores() {
+        static const int count = at::get_num_threads();  // before this thread was given fewer
+        return count;
+    }
+
+    void load(const std::string& path, const std::string& device, const std::string& precision) {
+        const c10::WarningUtils::WarningHandlerGuard guard(&warnings_);
+        device_ = device_of(device);
+        dtype_ = dtype_of(precision);
+        if (device_.is_cuda()) {
+            // fp32 is what it says: TF32 keeps ten bits of a factor. Who wants speed has bf16.
+            at::globalContext().setAllowTF32CuDNN(false);
+            at::globalContext().setAllowTF32CuBLAS(false);
+        }
+        module_ = torch::jit::load(path, device_);
+        module_.eval();
+        module_.to(device_, dtype_);
+        // Convolutions are fastest with the channels of a square side by side.
+        {
+            const torch::NoGradGuard no_grad;
+            for (torch::Tensor parameter : module_.parameters()) {
+                if (parameter.dim() == 4) {
+                    parameter.set_data(parameter.contiguous(torch::MemoryFormat::ChannelsLast));
+                }
+            }
+        }
+        module_ = torch::jit::freeze(module_);
+        if (device_.is_cuda() || dtype_ != torch::kHalf) {
+            auto graph = module_.get_method("forward").graph();
+            fused_ = fuse_layers(graph);
+        }
+        masks_ = square_masks(device_);
+        // Batches run on streams of their own, which do not wait for what came before.
+        if (device_.is_cuda()) torch::cuda::synchronize(device_.index());
     }
 
     template <typename Select>
@@ -344,7 +359,7 @@ class TorchScriptEvaluator final : public Evaluator {
     torch::Tensor planes_of(const torch::Tensor& words) const {
         const torch::Tensor planes = words.unsqueeze(-1).bitwise_and(masks_).ne(0).to(dtype_).view(
             {words.size(0), kFeaturePlanes, shogi::kFiles, shogi::kRanks});
-        return device_.is_cuda() ? planes.contiguous(torch::MemoryFormat::ChannelsLast) : planes;
+        return planes.contiguous(torch::MemoryFormat::ChannelsLast);
     }
 
     static torch::Tensor checked(const torch::IValue& from, const std::string& name,
@@ -373,7 +388,6 @@ class TorchScriptEvaluator final : public Evaluator {
         }
     }
 
-    std::mutex mutex_;  // of the CPU
     UsiOutput& output_;
     WarningsToOutput warnings_;
     std::mutex lanes_mutex_;
@@ -385,7 +399,9 @@ class TorchScriptEvaluator final : public Evaluator {
     torch::ScalarType dtype_ = torch::kFloat;
     torch::jit::Module module_;
     std::atomic<bool> told_ = false;  // that there are no graphs
+    int fused_ = 0;                   // chains of operations
     std::string description_;
+    const int cores_ = all_cores();
 };
 
 }  // namespace

@@ -10,20 +10,22 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+KERNELS = ("batch", "network")  # folders with a CPU and a CUDA file a name
 SOURCES = sorted(p for p in (ROOT / "csrc").rglob("*") if p.suffix in {".cpp", ".cu"})
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda p: str(p.relative_to(ROOT / "csrc")))
 def test_every_source_is_built(source: Path) -> None:
     listed = (source.parent / "CMakeLists.txt").read_text()
-    name = source.stem if source.parent.name == "batch" else source.name
+    name = source.stem if source.parent.name in KERNELS else source.name
     assert re.search(rf"(?<![\w.]){re.escape(name)}(?![\w.])", listed), f"{source} is in no list"
 
 
-def test_every_batch_op_has_both_devices() -> None:
-    batch = ROOT / "csrc" / "batch"
-    cpu = {p.stem for p in batch.glob("*.cpp")}
-    cuda = {p.stem for p in batch.glob("*.cu")}
+@pytest.mark.parametrize("folder", KERNELS)
+def test_every_kernel_has_both_devices(folder: str) -> None:
+    files = ROOT / "csrc" / folder
+    cpu = {p.stem for p in files.glob("*.cpp")}
+    cuda = {p.stem for p in files.glob("*.cu")}
     assert cpu
     assert cpu == cuda
 

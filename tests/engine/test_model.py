@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import json
 import math
-import random
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from engine.driver import Engine, fields, run
-from numpy.typing import NDArray
+from engine.policies import (
+    MANIFEST,
+    TOLERANCE,
+    evaluate_in_python,
+    evaluate_natively,
+    export_random,
+    random_positions,
+    save,
+)
 from torch import Tensor, nn
 
 import keisei
-from keisei.core.features import FEATURE_PLANES, LABEL_SET, LABELS, PLANE_SET
-from keisei.core.network import ResNet
-from keisei.export import export_network
+from keisei.core.features import LABELS
 
 Start = Callable[..., Engine]
 
@@ -30,17 +34,8 @@ pytestmark = [
     for category in ("DeprecationWarning", "FutureWarning")
 ]
 
-# float32 on the CPU, the same kernels in both programs but other batch sizes.
-TOLERANCE = 1e-4
-MANIFEST = {
-    "format": "keisei-policy",
-    "format_version": 1,
-    "plane_set": PLANE_SET,
-    "label_set": LABEL_SET,
-}
 # What the network alone says: nothing is known of earlier searches.
 ONE_NODE = ("usinewgame", "go nodes 1")
-MODEL_MANIFEST = {**MANIFEST, "step": 0, "config": {}}
 
 
 class Fixed(nn.Module):
@@ -63,15 +58,6 @@ class Single(nn.Module):
         return planes.flatten(1)[:, :LABELS]
 
 
-def save(module: nn.Module, path: Path, manifest: str | None) -> Path:
-    """A TorchScript file as any program may have written it."""
-    with torch.no_grad():
-        traced = torch.jit.trace(module, torch.zeros(2, FEATURE_PLANES, 9, 9))
-    extra = {} if manifest is None else {"manifest.json": manifest}
-    torch.jit.save(traced, str(path), _extra_files=extra)
-    return path
-
-
 def fixed(path: Path, value: float) -> str:
     return str(save(Fixed(value), path / "fixed.pt", json.dumps(MANIFEST)))
 
@@ -79,50 +65,14 @@ def fixed(path: Path, value: float) -> str:
 @pytest.fixture(scope="module")
 def policy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A network of the real kind with random weights, exported."""
-    torch.manual_seed(1)
-    network = ResNet(depth=2, width=16, se_ratio=4)
-    with torch.no_grad():  # some heads start at zero: then nothing could be told apart
-        for parameter in network.parameters():
-            parameter.add_(torch.randn_like(parameter) * 0.1)
     path = tmp_path_factory.mktemp("model") / "policy.pt"
-    export_network(network, MODEL_MANIFEST, path)
-    return path
+    return export_random(path, depth=2, width=16, se_ratio=4)
 
 
 @pytest.fixture(scope="module")
 def positions() -> list[str]:
     """1,000 SFENs from random games, all stages, both sides to move."""
-    rng = random.Random(3)
-    out: list[str] = []
-    while len(out) < 1000:
-        position = keisei.Position()
-        for _ in range(200):
-            moves = position.legal_moves()
-            if not moves:
-                break
-            position.push(rng.choice(moves))
-            if rng.random() < 0.2:
-                out.append(position.sfen())
-    return out[:1000]
-
-
-def evaluate_in_python(policy: Path, sfens: list[str]) -> tuple[NDArray[Any], NDArray[Any]]:
-    planes = np.stack([keisei.Position.from_sfen(sfen).planes() for sfen in sfens])
-    module = torch.jit.load(str(policy))
-    with torch.inference_mode():
-        logits, value = module(torch.from_numpy(planes))
-    return logits.numpy(), value.numpy()
-
-
-def evaluate_natively(policy: Path, sfens: list[str], *arguments: str) -> NDArray[Any]:
-    """One row each: the value, then the logits."""
-    result = run(
-        "--model", str(policy), "--device", "cpu", "--evaluate", *arguments,
-        text="\n".join(sfens) + "\n",
-    )  # fmt: skip
-    assert result.returncode == 0, result.stderr
-    assert result.stdout.count("\n") == len(sfens)
-    return np.fromstring(result.stdout, dtype=np.float32, sep=" ").reshape(len(sfens), 1 + LABELS)
+    return random_positions(1000)
 
 
 def test_python_and_native_outputs_agree(policy: Path, positions: list[str]) -> None:
@@ -160,7 +110,7 @@ def test_plays_the_most_probable_legal_move(
     engine = start("--model", str(policy), "--device", "cpu")
     lines = engine.ready()
     assert lines[-1] == "readyok"
-    assert f"info string model {policy} on cpu in fp32" in lines
+    assert f"info string model {policy} on cpu in fp32, 9 layers fused" in lines
     # The network alone: some of these positions have mates, which may be found in time or not.
     assert engine.ask("setoption name MateHash value 0") == []
     for sfen, row, v in zip(sample, logits, value, strict=True):
@@ -399,14 +349,15 @@ def test_options_choose_the_model(start: Start, tmp_path: Path, policy: Path) ->
     engine.until("usiok")
     assert engine.ask(f"setoption name DNN_Model value {path}") == []
     assert engine.ask("setoption name Device value cpu") == []
-    assert engine.ready() == [f"info string model {path} on cpu in fp32", "readyok"]
+    said = f"info string model {path} on cpu in"
+    assert engine.ready() == [f"{said} fp32, 9 layers fused", "readyok"]
     assert engine.ready() == ["readyok"]  # nothing changed, nothing to load
     assert engine.ask("setoption name Precision value bf16") == []
-    assert engine.ready() == [f"info string model {path} on cpu in bf16", "readyok"]
+    assert engine.ready() == [f"{said} bf16, 9 layers fused", "readyok"]
     # The same name, a new file: a run that goes on exports again.
     path.unlink()
     save(Fixed(0.5), path, json.dumps(MANIFEST))
-    assert engine.ready() == [f"info string model {path} on cpu in bf16", "readyok"]
+    assert engine.ready() == [f"{said} bf16", "readyok"]
     answer = engine.think("position startpos", *ONE_NODE)
     assert fields(answer[-2], ["score"]) == {"score": "cp 659"}
     assert engine.ask("setoption name DNN_Model value uniform") == []

@@ -226,9 +226,8 @@ class Search::Implementation {
 
     int threads_for_each() const {
         if (state_.settings.threads > 0) return state_.settings.threads;
-        // One core is for what else there is to do: reading, reporting, mates.
         const auto evaluators = static_cast<int>(evaluators_.size());
-        const int cores = static_cast<int>(std::thread::hardware_concurrency()) - 1;
+        const auto cores = static_cast<int>(std::thread::hardware_concurrency());
         return std::clamp(cores / evaluators, 2, std::max(evaluators_[0]->best_threads(), 2));
     }
 
