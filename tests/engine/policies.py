@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from engine.driver import run
 from numpy.typing import NDArray
@@ -17,6 +18,11 @@ from keisei.core.features import FEATURE_PLANES, LABEL_SET, LABELS, PLANE_SET
 from keisei.core.network import ResNet
 from keisei.export import export_network
 
+# TorchScript is what the engine loads; torch says at every use that it is deprecated.
+TORCHSCRIPT_IS_MEANT = [
+    pytest.mark.filterwarnings(rf"ignore:`torch\.jit\.\w+` is deprecated:{category}")
+    for category in ("DeprecationWarning", "FutureWarning")
+]
 # float32 on the CPU, the same kernels in both programs but other batch sizes.
 TOLERANCE = 1e-4
 MANIFEST = {

@@ -15,6 +15,7 @@ from engine.policies import (
     MANIFEST,
     MODEL_MANIFEST,
     TOLERANCE,
+    TORCHSCRIPT_IS_MEANT,
     evaluate_in_python,
     evaluate_natively,
     export_random,
@@ -31,10 +32,7 @@ from keisei.export import export_network
 
 Start = Callable[..., Engine]
 
-pytestmark = [
-    pytest.mark.filterwarnings(rf"ignore:`torch\.jit\.\w+` is deprecated:{category}")
-    for category in ("DeprecationWarning", "FutureWarning")
-]
+pytestmark = TORCHSCRIPT_IS_MEANT
 
 # Depth, width, ratio of squeeze-and-excitation. Sums go by sixteens, the GPU's loads by eights and
 # fours, its rows by warps: widths that are multiples of all, of some, of none, and of many.
@@ -87,26 +85,30 @@ def test_they_say_the_same_on_a_gpu(
         assert np.abs(cuda - cpu).max() / cpu.std() < tolerance, precision
 
 
-class OtherEpsilon(ChannelNorm):
+class OtherNorm(ChannelNorm):
+    """The same chain with other numbers in it."""
+
+    dims: tuple[int, ...] = (1,)
+    epsilon = 1e-5
+
+    def forward(self, x: Tensor) -> Tensor:
+        mean = x.square().mean(dim=self.dims, keepdim=True, dtype=torch.float32)
+        scale = torch.rsqrt(mean + self.epsilon).type_as(x)
+        weight = self.weight.type_as(x).view(1, -1, 1, 1)
+        bias = self.bias.type_as(x).view(1, -1, 1, 1)
+        return torch.addcmul(bias, x * scale, weight)
+
+
+class OtherEpsilon(OtherNorm):
     """Adds another number to the mean."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        mean = x.square().mean(dim=1, keepdim=True, dtype=torch.float32)
-        scale = torch.rsqrt(mean + 1e-2).type_as(x)
-        weight = self.weight.type_as(x).view(1, -1, 1, 1)
-        bias = self.bias.type_as(x).view(1, -1, 1, 1)
-        return torch.addcmul(bias, x * scale, weight)
+    epsilon = 1e-2
 
 
-class OverFiles(ChannelNorm):
+class OverFiles(OtherNorm):
     """Its mean goes over squares too."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        mean = x.square().mean(dim=(1, 2), keepdim=True, dtype=torch.float32)
-        scale = torch.rsqrt(mean + 1e-5).type_as(x)
-        weight = self.weight.type_as(x).view(1, -1, 1, 1)
-        bias = self.bias.type_as(x).view(1, -1, 1, 1)
-        return torch.addcmul(bias, x * scale, weight)
+    dims = (1, 2)
 
 
 class OneScale(ChannelNorm):
@@ -153,6 +155,7 @@ NORMS, GATES = 2 * 2 + 3, 2
 @pytest.mark.parametrize(
     ("name", "other", "layers"),
     [
+        ("ChannelNorm", OtherNorm, NORMS + GATES),  # the same numbers, after all
         ("ChannelNorm", OtherEpsilon, GATES),
         ("ChannelNorm", OverFiles, GATES),
         ("SqueezeExcitation", Transposed, NORMS),

@@ -15,6 +15,7 @@ from engine.driver import Engine, fields, run
 from engine.policies import (
     MANIFEST,
     TOLERANCE,
+    TORCHSCRIPT_IS_MEANT,
     evaluate_in_python,
     evaluate_natively,
     export_random,
@@ -28,11 +29,7 @@ from keisei.core.features import LABELS
 
 Start = Callable[..., Engine]
 
-# TorchScript is what the engine loads; torch says at every use that it is deprecated.
-pytestmark = [
-    pytest.mark.filterwarnings(rf"ignore:`torch\.jit\.\w+` is deprecated:{category}")
-    for category in ("DeprecationWarning", "FutureWarning")
-]
+pytestmark = TORCHSCRIPT_IS_MEANT
 
 # What the network alone says: nothing is known of earlier searches.
 ONE_NODE = ("usinewgame", "go nodes 1")
