@@ -20,6 +20,7 @@ struct GatedSumArgs {
 
 // Of boards [begin, end); float32 and bfloat16 alone.
 void gated_sum_cpu(const GatedSumArgs& args, int64_t begin, int64_t end);
+// On the current device; all pointers aligned to 16 bytes.
 void gated_sum_cuda(const GatedSumArgs& args, void* stream);
 
 }  // namespace keisei::network

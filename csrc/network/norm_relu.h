@@ -21,6 +21,7 @@ struct NormReluArgs {
 
 // Of rows [begin, end); float32 and bfloat16 alone.
 void norm_relu_cpu(const NormReluArgs& args, int64_t begin, int64_t end);
+// On the current device; all pointers aligned to 16 bytes.
 void norm_relu_cuda(const NormReluArgs& args, void* stream);
 
 }  // namespace keisei::network

@@ -45,7 +45,7 @@ struct alignas(sizeof(T) * kCount) Pack {
 };
 
 // Calls `launch.template operator()<T, kCount>()` for the type of the numbers and the largest pack
-// that rows of so many channels are made of. All pointers are those of tensors: aligned.
+// that rows of so many channels are made of. All pointers are aligned to kPackBytes.
 template <typename Launch>
 void with_pack(Number number, int64_t channels, const Launch& launch) {
     const auto of = [&]<typename T>() {
