@@ -358,7 +358,9 @@ class Parser(argparse.ArgumentParser):
         if unknown:
             name = unknown[0].partition("=")[0]
             if not name.startswith("-"):
-                raise ConfigError(f"{show(name)}: expected an option before it")
+                raise ConfigError(
+                    f"{show(name)}: expected an option before it, --config for a file of settings"
+                )
             near = difflib.get_close_matches(name, self._option_string_actions, n=1)
             hint = f"; did you mean {near[0]}?" if near else "; --help lists them"
             raise ConfigError(f"{name}: unknown option{hint}")

@@ -28,6 +28,8 @@ from keisei.utils.files import replacing
 POLICY_FORMAT = "keisei-policy"
 POLICY_FORMAT_VERSION = 1
 TORCHSCRIPT = "torchscript"
+_ENDINGS = {".pt": TORCHSCRIPT, ".pt2": "pt2", ".onnx": "dlshogi-onnx"}
+"""what programs take a file for by its name; other endings may be anything"""
 
 _log = logging.getLogger(__name__)
 
@@ -100,6 +102,11 @@ def export_checkpoint(
     See ``export_network``. ExportError if ``target`` is that very file or lies in a checkpoint's
     folder.
     """
+    ending = Path(target).suffix
+    if ending in _ENDINGS and _ENDINGS[ending] != file_format:
+        raise ExportError(
+            f"{target}: expected --format {_ENDINGS[ending]} for a file {ending}, got {file_format}"
+        )
     model = load_model(source)
     place = Path(target).resolve()
     if place == model.path.resolve():

@@ -13,21 +13,6 @@ from keisei.evaluation.analysis import MARKS
 PAGE = (Path(__file__).parent.parent / "docs" / "analysis.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 
-ROW = re.compile(
-    r"( *\d+ [▲△]\S+ ) *[+-]\d+ +[\d.]+% +[\d.]+% "
-    r"(?:\?\?|\?!|\?| ) +[+-]\d+  [a-iA-Z1-9+* ]+(?: \.\.\.)?$"
-)
-
-
-def form(table: str) -> list[str]:
-    """A table without what a change of the search may change."""
-    out = []
-    for line in table.splitlines():
-        row = ROW.match(line)
-        plain = re.sub(r"\d+ (inaccurac|mistake|blunder)(y|ies|s|)", r"N \1", line)
-        out.append(row[1] if row else re.sub(r"\d+ the|[\d.]+%", "N", plain))
-    return out
-
 
 def test_the_command_prints_and_writes_what_is_shown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -41,11 +26,9 @@ def test_the_command_prints_and_writes_what_is_shown(
     done = run(*arguments.split()[1:], "--device", "cpu", "--kif", "annotated.kifu")
     assert (done.returncode, done.stderr) == (0, "")
     _, table, comments = BLOCKS
-    assert form(done.stdout) == form(table + "\n")
-    written = Path("annotated.kifu").read_text(encoding="utf-8")
-    first, *_, last = comments.splitlines()
-    for line in (first, last[:3]):  # the best line may be another after a change of the search
-        assert line in written
+    # A change of the search may change it: then write the page anew, as the search's signature.
+    assert done.stdout.rstrip("\n") == table.rstrip("\n")
+    assert comments in Path("annotated.kifu").read_text(encoding="utf-8")
 
 
 def test_the_marks_are_those_of_the_page() -> None:

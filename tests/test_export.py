@@ -158,7 +158,7 @@ def test_a_bad_source_is_one_line_and_keeps_the_old_file(
     policy = tmp_path / "policy.pt"
     policy.write_text("old")
     assert export.main([str(tmp_path / "nowhere.ckpt"), str(policy)]) == 1
-    assert "nowhere.ckpt: cannot be read" in caplog.text
+    assert "nowhere.ckpt: expected a checkpoint, got no such file" in caplog.text
     assert policy.read_text() == "old"
 
 
@@ -191,6 +191,26 @@ def test_nothing_in_a_checkpoint_folder_is_overwritten(
         assert len(caplog.messages) == 1
         assert "expected a file outside of checkpoint folders, got one in" in caplog.text
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "expected"),
+    [
+        ("p.onnx", [], "expected --format dlshogi-onnx for a file .onnx, got torchscript"),
+        ("p.pt2", [], "expected --format pt2 for a file .pt2, got torchscript"),
+        ("p.pt", ["--format", "pt2"], "expected --format torchscript for a file .pt, got pt2"),
+    ],
+)
+def test_a_name_that_says_another_format_is_refused(
+    tmp_path: Path,
+    checkpoint: Path,
+    caplog: pytest.LogCaptureFixture,
+    name: str,
+    arguments: list[str],
+    expected: str,
+) -> None:
+    assert export.main([str(checkpoint), str(tmp_path / name), *arguments]) == 1
+    assert expected in caplog.text and not (tmp_path / name).exists()
 
 
 def test_a_folder_that_is_not_there_is_one_line(

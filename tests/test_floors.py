@@ -28,6 +28,7 @@ PYTHON = re.compile(r"^(Python\.h|pybind11/)")
 TORCH_FILES = {
     "engine/cuda_graphs.cpp",
     "engine/fused_layers.cpp",
+    "engine/model_file.cpp",
     "engine/torchscript_evaluator.cpp",
 }
 

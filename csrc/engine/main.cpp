@@ -23,7 +23,8 @@ using namespace keisei::engine;
 constexpr int kUsageStatus = 2;
 constexpr std::string_view kUsage =
     "usage: keisei_play [bench [NODES]] [--model FILE|uniform|mock]\n"
-    "                   [--device auto|cpu|cuda|cuda:N] [--precision fp32|bf16|fp16]\n"
+    "                   [--device auto|cpu|cuda|cuda:N|cuda:N,cuda:N,...]\n"
+    "                   [--precision fp32|bf16|fp16]\n"
     "                   [--evaluate] [--json] [--seconds S] [--threads N] [--batches N,N,...]\n"
     "       keisei_play --analyse GAME ...\n"
     "\n"
@@ -33,7 +34,8 @@ constexpr std::string_view kUsage =
     "               (the command that pip installs takes it, this program alone does not)\n"
     "  bench        measure the search and the evaluator, and end: a signature of the search\n"
     "               (NODES nodes a position; by default 500), then speeds by batch\n"
-    "  --model      a file made by keisei-export, or uniform: every move as good as any other\n"
+    "  --model      a file made by keisei-export, or uniform: every move as good as any other,\n"
+    "               or mock: made-up opinions, the same everywhere, for trying things out\n"
     "               (the option DNN_Model sets it as well); load only files that you trust\n"
     "  --device     where the network runs; auto takes a GPU if there is one (option Device)\n"
     "  --precision  its arithmetic (option Precision)\n"
@@ -132,7 +134,7 @@ Arguments parse_arguments(const std::vector<std::string>& words) {
         };
         if (take_bench(out.bench_options, name, value)) continue;
         if (name == "--model") {
-            require(!value.empty(), "a file or uniform");
+            require(!value.empty(), "a file, uniform or mock");
             out.settings.model = value;
         } else if (name == "--device") {
             require(
@@ -195,7 +197,7 @@ int main(int argc, char** argv) {
         if (arguments.evaluate) return evaluate(arguments.settings);
         return UsiSession(std::cout, arguments.settings, load_torchscript).run(STDIN_FILENO);
     } catch (const std::invalid_argument& e) {
-        std::cerr << "keisei_play: " << e.what() << "\n\n" << kUsage;
+        std::cerr << "keisei_play: " << e.what() << "; --help says what there is\n";
         return kUsageStatus;
     } catch (const std::exception& e) {
         std::cerr << "keisei_play: " << e.what() << "\n";

@@ -281,6 +281,14 @@ std::optional<int64_t> number_of(const OptionSpec& spec, std::string_view text) 
     return choice - spec.choices.begin();
 }
 
+// As the protocol has it, upper and lower case are the same in names.
+bool same_name(std::string_view one, std::string_view other) {
+    const auto lower = [](char c) {
+        return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+    };
+    return std::ranges::equal(one, other, {}, lower, lower);
+}
+
 std::string expected(const OptionSpec& spec) {
     if (spec.type == Type::spin) {
         return "a whole number from " + std::to_string(spec.min) + " to " +
@@ -331,9 +339,12 @@ void Options::declare(UsiOutput& output) const {
 }
 
 std::string Options::set(std::string_view name, std::string_view value) {
-    const auto* const alias = std::ranges::find(kAliases, name, &Alias::name);
+    const auto is = [](std::string_view one) {
+        return [one](std::string_view other) { return same_name(one, other); };
+    };
+    const auto* const alias = std::ranges::find_if(kAliases, is(name), &Alias::name);
     const std::string_view means = alias == std::end(kAliases) ? name : alias->means;
-    const auto spec = std::ranges::find(table(), means, &OptionSpec::name);
+    const auto spec = std::ranges::find_if(table(), is(means), &OptionSpec::name);
     if (spec == table().end()) {
         return "setoption: no option " + printable(name, 80) + ", ignored";
     }

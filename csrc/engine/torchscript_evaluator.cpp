@@ -3,7 +3,6 @@
 #include <ATen/Parallel.h>
 #include <c10/core/StreamGuard.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
-#include <caffe2/serialize/inline_container.h>
 #include <torch/csrc/jit/runtime/graph_executor.h>
 #include <torch/cuda.h>
 #include <torch/script.h>
@@ -22,6 +21,7 @@
 #include "engine/cuda_graphs.h"
 #include "engine/fused_layers.h"
 #include "engine/manifest.h"
+#include "engine/model_file.h"
 #include "shogi/planes.h"
 
 namespace keisei::engine {
@@ -82,16 +82,6 @@ int64_t padded(int64_t count) {
     if (power <= kSmall) return power;
     const int64_t step = power / 2 / kSteps;
     return (count + step - 1) / step * step;
-}
-
-std::string read_manifest(const std::string& path) {
-    caffe2::serialize::PyTorchStreamReader reader(path);
-    if (!reader.hasRecord(kManifestRecord)) {
-        throw std::runtime_error(
-            "manifest: expected one in the file, got none; make the file with keisei-export");
-    }
-    const auto [data, size] = reader.getRecord(kManifestRecord);
-    return {static_cast<const char*>(data.get()), size};
 }
 
 class TorchScriptEvaluator final : public Evaluator {

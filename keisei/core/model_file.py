@@ -180,11 +180,18 @@ def load_model(path: str | Path) -> LoadedModel:
     path = Path(path)
     if path.is_dir():
         checkpoints = list_checkpoints(path / CHECKPOINT_FOLDER)
-        path = (checkpoints[-1] if checkpoints else path) / MODEL_FILE
+        folder, path = path, (checkpoints[-1] if checkpoints else path) / MODEL_FILE
+        if not checkpoints and not path.exists():
+            raise CheckpointError(
+                f"{folder}: expected a run or a checkpoint, got a folder without {MODEL_FILE} and "
+                "without checkpoints"
+            )
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{path}: expected a checkpoint, got no such file") from error
     except (OSError, SafetensorError) as error:
         raise unreadable(f"{path}: cannot be read as safetensors", error) from error
     if _METADATA_KEY not in metadata:

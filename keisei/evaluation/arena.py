@@ -20,11 +20,13 @@ from keisei import Position
 from keisei.evaluation.game_record import GameRecord
 from keisei.evaluation.match import MatchCancelledError, MatchResult, match_result
 from keisei.evaluation.openings import Opening, assign
+from keisei.evaluation.scores import Score
 from keisei.evaluation.usi_engine import BadAnswer, EngineCrashed, EngineStalled, UsiEngine
 from keisei.evaluation.usi_player import UsiSettings, expected_result
 
 _log = logging.getLogger(__name__)
 Colour = Literal["black", "white"]
+_WAIT_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,8 @@ class _Progress:
     games: dict[int, _Played] = field(default_factory=dict)
     counted: int = 0
     """games, from the first on, of which the result is"""
+    score: Score = field(default_factory=Score)
+    """of all games that are over, whichever they are"""
     ended: bool = False
 
     def take_pair(self) -> int | None:
@@ -129,6 +133,7 @@ def play_engines(
     event: str = "",
     records: int | None = None,
     enough: Callable[[MatchResult], bool] = lambda _: False,
+    finished: Callable[[Score], None] = lambda _: None,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> MatchResult:
     """Plays ``games`` games, ``parallel`` at once; the first engine is black in the even ones.
@@ -145,7 +150,8 @@ def play_engines(
 
     ``enough`` is asked with the result of the first pair of games, of the first two pairs, and so
     on; once it is true, no further pair begins, and later pairs are thrown away. If the match fails
-    or is interrupted, the result that it was asked about last is what was finished. ``records``
+    or is interrupted, the result that it was asked about last is what was finished. ``finished`` is
+    told the score of all games that are over after each of them, one call at a time. ``records``
     says how many games, from the first on, are in the result; None: all. The other arguments are
     those of ``keisei.evaluation.match.play_match``.
 
@@ -197,14 +203,22 @@ def play_engines(
                         return
                     with progress.lock:
                         progress.games[game] = played
+                        if not progress.ended:
+                            progress.score += Score.of([(played.result + 1) / 2])
+                            finished(progress.score)
                 with progress.lock:
                     look()
 
     with concurrent.futures.ThreadPoolExecutor(min(parallel, progress.pairs)) as pool:
         try:
-            threads = [pool.submit(work) for _ in range(min(parallel, progress.pairs))]
-            for thread in concurrent.futures.as_completed(threads):
-                thread.result()
+            threads = {pool.submit(work) for _ in range(min(parallel, progress.pairs))}
+            while threads:
+                # A signal does not always end a wait, and Python handles it only after that.
+                done, threads = concurrent.futures.wait(
+                    threads, _WAIT_SECONDS, concurrent.futures.FIRST_COMPLETED
+                )
+                for thread in done:
+                    thread.result()
         finally:
             progress.ended = True
     return result(progress.counted)

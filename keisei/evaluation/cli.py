@@ -1,8 +1,9 @@
 """``keisei-evaluate``: plays any players against each other and says who is how much stronger.
 
 Exit status: 0 when all games were played, 1 when a match failed, 2 when the command line or a
-player cannot be used, 130 after Ctrl-C. What was played before a failure or Ctrl-C is told and
-stored all the same, of the pairing under way the games that were finished.
+player cannot be used, 130 after Ctrl-C, 143 after SIGTERM. What was played before a failure or
+either of these is told and stored all the same, of the pairing under way the games that were
+finished. How far a match is, is said on standard error now and then.
 """
 
 from __future__ import annotations
@@ -14,29 +15,34 @@ import logging
 import math
 import os
 import re
+import signal
 import sys
-from collections.abc import Mapping, Sequence
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations
 from pathlib import Path
-from typing import Any
+from types import FrameType
+from typing import NoReturn
 
 import torch
 from rich.console import Console
-from rich.table import Table
 
 from keisei._libraries import require_cuda_kernels
 from keisei.config_schema import ConfigError
 from keisei.core.model_file import CheckpointError
 from keisei.evaluation.arena import TimeControl, parse_time, play_engines
-from keisei.evaluation.evaluate import OpponentResult, execute_full_evaluation_run
+from keisei.evaluation.evaluate import execute_full_evaluation_run
 from keisei.evaluation.ladder import ANCHORS, Ladder
 from keisei.evaluation.match import MatchResult
+from keisei.evaluation.match_tables import Pairing, show_pairings
 from keisei.evaluation.openings import Opening, load_openings
 from keisei.evaluation.opponents import RANDOM, make_opponents
 from keisei.evaluation.players import Player
-from keisei.evaluation.saved_games import save_games
-from keisei.evaluation.scores import Pairs, Score
+from keisei.evaluation.progress import Progress
+from keisei.evaluation.saved_games import save_games, saved_in
+from keisei.evaluation.scores import Score
 from keisei.evaluation.sprt import SPRT
 from keisei.evaluation.usi_engine import EngineError
 from keisei.evaluation.usi_player import UsiPlayer, usable_cpus
@@ -59,22 +65,6 @@ processes of their own, by their go=LIMITS or with --time by a clock.
 """
 
 
-@dataclass(frozen=True)
-class Pairing:
-    """The match of two of the players."""
-
-    first: str
-    second: str
-    result: MatchResult
-    complete: bool = True
-    """False: it was cut short, and the result is that of the games that were finished"""
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values; the results are the first player's."""
-        own = OpponentResult(self.second, self.result).to_json()
-        return {"first": self.first, "second": self.second, "complete": self.complete, **own}
-
-
 _Played = dict[tuple[str, str], Pairing]
 """pairings by who plays whom, in their order; the last may be under way"""
 
@@ -91,15 +81,24 @@ class _Task:
     sprt: SPRT | None
     control: TimeControl | None
     ladder: Ladder
+    progress: Progress
 
 
-def main(argv: list[str] | None = None) -> int:
-    """The command; returns its exit status."""
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM came, which ends a match as Ctrl-C does."""
+
+
+def main(argv: list[str] | None = None, *, clock: Callable[[], float] = time.monotonic) -> int:
+    """The command; returns its exit status. ``clock`` says when to tell how far a match is."""
     args = _parser().parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    with contextlib.ExitStack() as stack:
+    with _sigterm_as_ctrl_c(), contextlib.ExitStack() as stack:
         try:
-            task = _task(args, stack)
+            task = _task(args, stack, clock)
+        except KeyboardInterrupt as stop:
+            word, status = _stopped(stop)
+            _log.error("keisei-evaluate: %s before the first game", word)
+            return status
         except (ConfigError, CheckpointError, ValueError, RuntimeError, OSError) as error:
             _log.error("keisei-evaluate: %s", error)
             return 2
@@ -108,17 +107,50 @@ def main(argv: list[str] | None = None) -> int:
         try:
             for first, second in task.pairs:
                 _play(task, first, second, played)
-                task.ladder.add(first, second, played[first, second].result.score)
+                score = played[first, second].result.score
+                task.ladder.add(first, second, score)
+                if len(task.pairs) > 1:  # the tables are still far away
+                    task.progress.say(first, second, score, at_once=True)
             status = 0
-        except KeyboardInterrupt:
-            _log.error("keisei-evaluate: %s", _how_far(task, first, second, "interrupted", played))
-            status = 130
+        except KeyboardInterrupt as stop:
+            word, status = _stopped(stop)
+            _log.error("keisei-evaluate: %s", _how_far(task, first, second, word, played))
         except (ConfigError, EngineError, ValueError, RuntimeError, OSError) as error:
             _log.error("keisei-evaluate: %s", _how_far(task, first, second, error, played))
         finally:  # whatever ended it: what was played may have taken hours
+            _ignore_sigterm()
             if played and not _tell(task, tuple(played.values())):
                 status = status or 1
     return status
+
+
+@contextlib.contextmanager
+def _sigterm_as_ctrl_c() -> Iterator[None]:
+    """While open, the first SIGTERM raises _Terminated in the main thread."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # Python handles no signals there
+        return
+    before = signal.signal(signal.SIGTERM, _terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _terminate(number: int, frame: FrameType | None) -> NoReturn:
+    _ignore_sigterm()  # schedulers send several
+    raise _Terminated
+
+
+def _ignore_sigterm() -> None:
+    """From here on the command ends by itself, soon. SIG_IGN would pass to engines."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, lambda number, frame: None)
+
+
+def _stopped(stop: KeyboardInterrupt) -> tuple[str, int]:
+    """How that is called, and the exit status."""
+    return ("terminated", 143) if isinstance(stop, _Terminated) else ("interrupted", 130)
 
 
 def _how_far(task: _Task, first: str, second: str, reason: object, played: _Played) -> str:
@@ -167,7 +199,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--alpha", type=float, default=0.05, help="of the test: how often H1 may be wrong (0.05)")
     add("--beta", type=float, default=0.05, help="of the test: how often H0 may be wrong (0.05)")
-    add("--save-games", type=Path, metavar="DIR", help="store all games, as KIF, CSA, SFEN lines")
+    add(
+        "--save-games",
+        type=Path,
+        metavar="DIR",
+        help="store all games, as KIF, CSA, SFEN lines, in a folder without saved games",
+    )
     add(
         "--ladder",
         type=Path,
@@ -200,7 +237,9 @@ def _device(text: str) -> str:
     return text
 
 
-def _task(args: argparse.Namespace, stack: contextlib.ExitStack) -> _Task:
+def _task(
+    args: argparse.Namespace, stack: contextlib.ExitStack, clock: Callable[[], float]
+) -> _Task:
     players = _players(args, stack)
     openings = () if args.openings == "none" else load_openings(args.openings)
     sprt = _sprt(args)
@@ -212,7 +251,8 @@ def _task(args: argparse.Namespace, stack: contextlib.ExitStack) -> _Task:
         for first, second in combinations(players, 2)
         if first == next(iter(players)) or not args.first_only
     ]
-    return _Task(args, players, pairs, openings, sprt, control, ladder)
+    progress = Progress(args.games, clock=clock)
+    return _Task(args, players, pairs, openings, sprt, control, ladder, progress)
 
 
 def _players(args: argparse.Namespace, stack: contextlib.ExitStack) -> dict[str, Player]:
@@ -233,6 +273,12 @@ def _sprt(args: argparse.Namespace) -> SPRT | None:
 def _check_places(args: argparse.Namespace) -> None:
     """Refuses, before the first game, where the results could not be written after the last."""
     if args.save_games is not None:
+        found = saved_in(args.save_games)
+        if found:
+            raise ValueError(
+                f"--save-games: {args.save_games}: expected a folder without saved games, got "
+                f"{', '.join(found)}; name another folder, or move away what is there"
+            )
         args.save_games.mkdir(parents=True, exist_ok=True)
     json_file = None if args.json in (None, "-") else Path(args.json)
     for name, path in (("--json", json_file), ("--ladder", args.ladder)):
@@ -260,8 +306,16 @@ def _play(task: _Task, first: str, second: str, played: _Played) -> None:
     """Plays the match of two; ``played`` has its result as far as it goes, at every time."""
 
     def enough(result: MatchResult) -> bool:
-        played[first, second] = Pairing(first, second, result, complete=False)
-        return task.sprt is not None and task.sprt.decide(_counted(result)) is not None
+        pairing = played[first, second] = Pairing(first, second, result, complete=False)
+        return task.sprt is not None and task.sprt.decide(pairing.counted) is not None
+
+    def enough_batches(result: MatchResult) -> bool:
+        sure = enough(result)
+        finished(result.score)
+        return sure
+
+    def finished(score: Score) -> None:
+        task.progress.say(first, second, score)
 
     args = task.args
     records = None if args.save_games is not None else 0
@@ -279,6 +333,7 @@ def _play(task: _Task, first: str, second: str, played: _Played) -> None:
             seed=args.seed,
             records=records,
             enough=enough,
+            finished=finished,
         )
     else:
         evaluation = execute_full_evaluation_run(
@@ -291,16 +346,11 @@ def _play(task: _Task, first: str, second: str, played: _Played) -> None:
             openings=task.openings,
             name=first,
             batch=args.batch or (_SPRT_BATCH if task.sprt is not None else None),
-            enough=enough,
+            enough=enough_batches,
             records=records,
         )
         result = evaluation.results[0].result
     played[first, second] = Pairing(first, second, result)
-
-
-def _counted(result: MatchResult) -> Pairs | Score:
-    """Pairs where there are any: their games are not independent."""
-    return result.pairs if result.pairs.pairs else result.score
 
 
 def _tell(task: _Task, pairings: Sequence[Pairing]) -> bool:
@@ -338,7 +388,7 @@ def _write_json(task: _Task, pairings: Sequence[Pairing]) -> None:
     for pairing in pairings:
         outcomes.append(pairing.to_json())
         if sprt is not None:
-            counted = _counted(pairing.result)
+            counted = pairing.counted
             found = {"llr": sprt.llr(counted), "decision": sprt.decide(counted)}
             outcomes[-1]["sprt"] = found
     ratings = {
@@ -376,44 +426,13 @@ def _show(task: _Task, pairings: Sequence[Pairing]) -> None:
     if task.args.json == "-":
         return
     console = Console(width=None if sys.stdout.isatty() else 160)
-    table = Table(title="results of the first player, with 95% intervals")
-    for column in ("first", "second", "games", "won =drawn lost", "score", "Elo", "black", "white"):
-        table.add_column(column, justify="left" if column in ("first", "second") else "right")
-    for pairing in pairings:
-        result = pairing.result
-        counted = _counted(result)
-        table.add_row(
-            pairing.first,
-            pairing.second,
-            str(result.games) if pairing.complete else f"{result.games} of {task.args.games}",
-            str(result.score),
-            _rate(result.score),
-            "{:+.0f} [{:+.0f}, {:+.0f}]".format(counted.elo, *counted.elo_interval()),
-            _rate(result.black),
-            _rate(result.white),
-        )
-    console.print(table)
-    ends = Table(title="by way of ending")
-    for column in ("first", "second", "mean plies", "endings"):
-        ends.add_column(column)
-    for pairing in pairings:
-        result = pairing.result
-        endings = ", ".join(f"{name} {score}" for name, score in result.endings.items())
-        ends.add_row(pairing.first, pairing.second, f"{result.mean_plies:.1f}", endings)
-    console.print(ends)
+    show_pairings(console, pairings, task.args.games)
     if task.sprt is not None:
         for pairing in pairings:
-            text = task.sprt.describe(_counted(pairing.result))
+            text = task.sprt.describe(pairing.counted)
             console.print(f"{pairing.first} against {pairing.second}: {text}", markup=False)
     if len(task.ladder.ratings()) > 2:
         console.print(task.ladder.text(), markup=False, highlight=False, soft_wrap=True)
-
-
-def _rate(score: Score) -> str:
-    if not score.games:
-        return "-"
-    low, high = score.interval()
-    return f"{100 * score.rate:.1f}% [{100 * low:.1f}, {100 * high:.1f}]"
 
 
 if __name__ == "__main__":

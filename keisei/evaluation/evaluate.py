@@ -92,6 +92,11 @@ class EvaluationResult:
         return sum(one.result.games for one in self.results)
 
     @property
+    def score(self) -> Score:
+        """Of all games against the opponents."""
+        return sum((one.result.score for one in self.results), Score())
+
+    @property
     def win_rate(self) -> float:
         """Games won out of all games, whoever the opponent was."""
         return sum(one.result.wins for one in self.results) / self.games

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 import shutil
 from collections.abc import Sequence
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from keisei.core.model_file import load_model
+from keisei.core.model_file import MODEL_FILE, CheckpointError, load_model
 from keisei.evaluation.fixed_players import (
     GreedyCapturePlayer,
     MateAwarePlayer,
@@ -19,7 +20,7 @@ from keisei.evaluation.fixed_players import (
 from keisei.evaluation.network_player import ExportedPolicy, NetworkPlayer
 from keisei.evaluation.players import Opponent, Player, as_player
 from keisei.evaluation.usi_player import UsiPlayer, parse_usi
-from keisei.utils.plugins import OPPONENTS, PluginError, make_plugin
+from keisei.utils.plugins import OPPONENTS, PluginError, installed, make_plugin
 
 __all__ = ["FIXED", "RANDOM", "Opponent", "make_opponents", "make_player", "split_name"]
 
@@ -33,6 +34,8 @@ FIXED: dict[str, type[Player]] = {
 """the players that keisei brings, by name"""
 _ALSO = {"greedy": "greedy_capture", "one-ply": "mate_aware"}
 _MIXTURE, _ENGINE, _EXPORTED = "mixture:", "usi:", ".pt"
+_FOR_OTHERS = {".onnx": "an ONNX file", ".pt2": "a torch.export program"}
+"""what keisei-export writes that is not played here"""
 
 
 def split_name(text: str) -> tuple[str, str]:
@@ -82,9 +85,49 @@ def make_player(
         policy = ExportedPolicy(path, device)
         return NetworkPlayer(policy, greedy=greedy, step=policy.step)
     if path.exists() or "/" in text or path.suffix == ".ckpt":
+        _check_network(path)
         model = load_model(path)
         return NetworkPlayer(model.network(device), greedy=greedy, step=int(model.manifest["step"]))
+    if ":" not in text:
+        _check_name(name, text)
     return as_player(make_plugin(OPPONENTS, text, Opponent), name)
+
+
+def _check_network(path: Path) -> None:
+    """Raises CheckpointError for a file that is plainly no network; others are read later."""
+    if not path.is_file():
+        return
+    got = ""
+    if path.suffix in _FOR_OTHERS:
+        got = f"{_FOR_OTHERS[path.suffix]}, which is for other programs"
+    else:
+        with path.open("rb") as file:
+            head = file.read(9)  # the length of what follows, which is JSON
+        if not head:
+            got = "an empty file"
+        elif head[8:] != b"{":
+            got = "a file that is no safetensors"
+    if got:
+        raise CheckpointError(
+            f"{path}: expected a run, a checkpoint, its {MODEL_FILE}, or policy.pt as "
+            f"keisei-export writes it, got {got}"
+        )
+
+
+def _check_name(name: str, text: str) -> None:
+    """Raises PluginError if no player is called so."""
+    plugins = installed(OPPONENTS)
+    if text in plugins:
+        return
+    own = [*FIXED, *_ALSO]
+    near = difflib.get_close_matches(text.lower(), [*own, *plugins], n=1)
+    hint = f"did you mean {near[0]}? " if near else ""
+    raise PluginError(
+        f"opponent {name!r}: {hint}expected {', '.join(own)}, mixture:A:B:SHARE, "
+        "usi:COMMAND;NAME=VALUE;..., a run, a checkpoint, a file *.ckpt or *.pt, module:Class, or "
+        f"an entry point of {OPPONENTS} ({', '.join(sorted(plugins)) or 'none is installed'}), got "
+        f"{text!r}"
+    )
 
 
 def _mixture(name: str, text: str) -> Player:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -13,11 +14,19 @@ from keisei.utils.files import replacing
 from keisei.utils.safe_paths import make_folder
 
 GAMES_FOLDER = "games"
+_SAVED = ("games.sfen", "games.csa", "games.jsonl", "kif")
 _FILE = re.compile(r"evaluation-(\d+)\.jsonl")
+
+
+def saved_in(folder: Path) -> list[str]:
+    """What ``save_games`` left in a folder: names of files, and of the folder of KIF files."""
+    return [name for name in _SAVED if os.path.lexists(folder / name)]
 
 
 def save_games(folder: Path, records: Sequence[GameRecord]) -> None:
     """Writes games in every format; what stood there under these names is replaced.
+
+    Games that stood there beyond these stay: see ``saved_in``.
 
     ``games.sfen`` (a line a game: ``startpos moves ...``), ``games.csa``, ``kif/00001.kif`` and on,
     and ``games.jsonl`` with everything that is known.

@@ -22,7 +22,12 @@ def find_device(name: str) -> torch.device:
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     index = device.index or 0
     if index >= count:
-        raise ConfigError(f"training.device: expected one of {count} CUDA devices, got {name!r}")
+        raise ConfigError(
+            f"training.device: expected one of {count} CUDA devices, got {name!r}"
+            if count
+            else f"training.device: expected cpu, got {name!r}, and there is no CUDA device (no "
+            "GPU, no driver, or a CPU build of torch)"
+        )
     return torch.device("cuda", index)
 
 

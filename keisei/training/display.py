@@ -34,7 +34,7 @@ def progress_line(step: int, total: int, left: float, metrics: Mapping[str, floa
     """The figures of one iteration in one line."""
     m = metrics
     return (
-        f"step {step:,}/{total:,} ({100 * step / total:.1f}%)"
+        f"step {step:,}/{total:,} ({min(100.0, 100 * step / total):.1f}%)"
         f" | {format_rate(m['speed.positions_per_second'])} positions/s"
         f" {format_rate(m['speed.games_per_second'])} games/s"
         f" | {_learned(m)}"

@@ -275,7 +275,7 @@ class SessionManager:
         if name is not None and list_checkpoints(self._root / name / CHECKPOINT_FOLDER):
             raise ConfigError(
                 f"logging.run_name: expected a new run, got {name!r}, which has checkpoints in "
-                f"{self._root}; resume it with --resume latest or take another name"
+                f"{self._root}; resume it with --resume {self._root / name} or take another name"
             )
 
     def _choose_run_dir(self, point: ResumePoint | None) -> Path:

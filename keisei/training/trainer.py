@@ -623,8 +623,8 @@ def note_evaluation(
     elo = {} if found is None else {"elo": found.elo, "low": found.low, "high": found.high}
     text = "" if found is None else "; Elo {elo:.0f}, 95%: {low:.0f} to {high:.0f}".format(**elo)
     log_both(
-        f"evaluation after {step:,} plies: {100 * result.win_rate:.1f}% of "
-        f"{result.games:,} games won{text}",
+        f"evaluation after {step:,} plies: {result.score} in {result.games:,} games, "
+        f"{100 * result.score.rate:.1f}% of the points{text}",
         wandb_data={
             f"evaluation.{one.opponent}.win_rate": one.result.win_rate for one in result.results
         }

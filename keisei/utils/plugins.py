@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 from collections.abc import Iterable
 from importlib.metadata import EntryPoint, entry_points
@@ -45,8 +46,11 @@ def load_plugin(group: str, name: str) -> Any:
         points = installed(group)
         if name not in points:
             known = ", ".join(sorted(points)) or "none is installed"
+            near = difflib.get_close_matches(name, points, n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
             raise PluginError(
                 f"plugin {name!r}: expected module:Class or an entry point of {group} ({known})"
+                f"{hint}"
             )
         point = points[name]
     try:

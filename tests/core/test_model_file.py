@@ -197,8 +197,10 @@ def test_another_shape_is_refused(tmp_path: Path) -> None:
 
 
 def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="cannot be read as safetensors"):
+    with pytest.raises(CheckpointError, match="nowhere: expected a checkpoint, got no such file"):
         load_model(tmp_path / "nowhere")
+    with pytest.raises(CheckpointError, match=r"expected a run or a checkpoint, got a folder wit"):
+        load_model(tmp_path)
     (tmp_path / "text").write_text("hello")
     with pytest.raises(CheckpointError, match="cannot be read as safetensors"):
         load_model(tmp_path / "text")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -257,10 +258,35 @@ def test_a_network_that_does_not_fit(
 
 
 def test_files_that_are_no_model(start: Start, tmp_path: Path) -> None:
-    text = tmp_path / "text.pt"
-    text.write_text("hello")
-    for path in (text, tmp_path, tmp_path / "nothing.pt", tmp_path / ("\N{HIRAGANA LETTER A}.pt")):
-        refusal(start, "--model", str(path))
+    checkpoint = Path(__file__).parent.parent / "data" / "trained_policy.ckpt"
+    program = tmp_path / "policy.pt2"
+    with zipfile.ZipFile(program, "w") as archive:
+        for name, text in {
+            "models/model.json": "{}",
+            "version": "3",
+            "byteorder": "little",
+            "archive_format": "pt2",
+            "extra/manifest.json": json.dumps(MANIFEST),
+        }.items():
+            archive.writestr(f"policy/{name}", text)
+    onnx = tmp_path / "policy.onnx"
+    onnx.write_bytes(b"\x08\n\x12\x07pytorch")
+    nothing = tmp_path / "nothing.pt"
+    nothing.touch()
+    text_file = tmp_path / "text.pt"
+    text_file.write_text("hello")
+    for path, got in {
+        checkpoint: "a checkpoint, of which keisei-export makes one",
+        tmp_path: "a folder; if it is a run, keisei-export makes a file of it",
+        program: r"a torch\.export program \(\.pt2\), which is for other programs",
+        onnx: "an ONNX file, which is for other programs",
+        nothing: "an empty file",
+        text_file: "a file of another kind",
+    }.items():
+        said = refusal(start, "--model", str(path))
+        assert re.search(rf"expected a file made by keisei-export .*, got {got}$", said), said
+    for path in (tmp_path / "none.pt", tmp_path / ("\N{HIRAGANA LETTER A}.pt")):
+        assert "No such file" in refusal(start, "--model", str(path))
     assert "DNN_Model: expected a file" in refusal(start)
 
 

@@ -179,3 +179,11 @@ def test_the_document_lists_every_option(start: Start) -> None:
             declared[name] = (kind if low is None else f"{low}..{high}", default)
     assert documented() == declared
     engine.quit()
+
+
+def test_names_are_the_same_in_any_case(start: Start) -> None:
+    engine = start("--model", "uniform")
+    engine.ready()
+    assert engine.ask("setoption name usi_hash value 100") == []
+    (refused,) = engine.ask("setoption name multipv value 0")
+    assert "expected a whole number from 1" in refused

@@ -158,6 +158,20 @@ def test_what_is_finished_is_told_in_pairs_and_in_order() -> None:
         assert result.records == whole.records[: result.games]
 
 
+def test_each_game_that_is_over_is_told() -> None:
+    told: list[Score] = []
+    whole = play(dummy(), dummy("resigns"), games=5, parallel=2, finished=told.append)
+    assert told == [Score(wins=count) for count in range(1, 6)]
+    assert whole.score == told[-1]
+
+
+def test_games_that_are_thrown_away_are_not_told() -> None:
+    told: list[Score] = []
+    enough = {"enough": lambda _: True, "finished": told.append}
+    result = play(dummy(), dummy("resigns"), games=40, parallel=1, **enough)
+    assert result.games == 2 and told == [Score(wins=1), Score(wins=2)]
+
+
 def test_a_match_can_be_cancelled() -> None:
     with pytest.raises(MatchCancelledError, match="A against B was asked to stop"):
         play(dummy(), dummy(), cancelled=lambda: True)

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import json
+import logging
+import os
+import re
+import select
 import shlex
 import signal
+import subprocess
 import sys
 import threading
 from collections.abc import Callable
@@ -176,8 +182,16 @@ def test_what_was_played_before_a_failure_is_kept(
     assert "greedy_capture" in capsys.readouterr().out
 
 
+SIGNALS = [(signal.SIGINT, "interrupted", 130), (signal.SIGTERM, "terminated", 143)]
+"""what ends a match from outside, how that is said, and the exit status"""
+
+
 @pytest.mark.parametrize("after", [0, 1])
-def test_ctrl_c_keeps_what_was_played(
+@pytest.mark.parametrize(("number", "word", "status"), SIGNALS)
+def test_a_signal_keeps_what_was_played(
+    number: signal.Signals,
+    word: str,
+    status: int,
     after: int,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -190,7 +204,7 @@ def test_ctrl_c_keeps_what_was_played(
     def interrupted(*args: Any, **options: Any) -> Any:
         matches.append(options["name"])
         if len(matches) > after:
-            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(number)
         return play(*args, **options)
 
     monkeypatch.setattr(cli, "execute_full_evaluation_run", interrupted)
@@ -199,11 +213,11 @@ def test_ctrl_c_keeps_what_was_played(
     # A shell lets what it starts in the background ignore the signal.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        assert run(*players, *options) == 130
+        assert run(*players, *options) == status
     finally:
         signal.signal(signal.SIGINT, before)
     second = "mate_aware" if after else "greedy_capture"
-    said = f"random against {second}: interrupted; {after} of 3 pairings were played"
+    said = f"random against {second}: {word}; {after} of 3 pairings were played"
     assert said in caplog.text
     assert ("greedy_capture" in capsys.readouterr().out) == path.exists() == bool(after)
     if after:
@@ -288,14 +302,20 @@ def test_an_engine_that_cannot_be_started_again_leaves_the_finished_games(
     check_that_four_games_are_kept(tmp_path, caplog)
 
 
-def test_ctrl_c_keeps_the_finished_batches(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(("number", "word", "expected"), SIGNALS)
+def test_a_signal_keeps_the_finished_batches(
+    number: signal.Signals,
+    word: str,
+    expected: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     play = evaluate.play_match
 
     def interrupted(*players: Any, **options: Any) -> MatchResult:
         if options["first_game"] == 4:
-            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(number)
         return play(*players, **options)
 
     monkeypatch.setattr(evaluate, "play_match", interrupted)
@@ -305,8 +325,74 @@ def test_ctrl_c_keeps_the_finished_batches(
         status = run("random", "greedy", *settings, "--device", "cpu", *places(tmp_path))
     finally:
         signal.signal(signal.SIGINT, before)
-    assert status == 130
+    assert status == expected
+    assert f"random against greedy_capture: {word}; " in caplog.text
     check_that_four_games_are_kept(tmp_path, caplog)
+
+
+def test_a_second_sigterm_does_not_keep_the_results_from_being_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    play, write = evaluate.play_match, cli._write_json
+
+    def ended(*players: Any, **options: Any) -> MatchResult:
+        if options["first_game"] == 4:
+            signal.raise_signal(signal.SIGTERM)
+        return play(*players, **options)
+
+    def again(*args: Any) -> None:
+        signal.raise_signal(signal.SIGTERM)
+        write(*args)
+
+    monkeypatch.setattr(evaluate, "play_match", ended)
+    monkeypatch.setattr(cli, "_write_json", again)
+    before = signal.getsignal(signal.SIGTERM)
+    settings = ["--games", 8, "--batch", 2, "--max-plies", 10, "--device", "cpu"]
+    assert run("random", "greedy", *settings, *places(tmp_path)) == 143
+    assert results(tmp_path / "results.json")["pairings"][0]["games"] == 4
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_a_signal_before_the_first_game(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def loading(*args: object, **options: object) -> None:
+        signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(cli, "make_opponents", loading)
+    assert run("random", "greedy") == 143
+    assert "keisei-evaluate: terminated before the first game" in caplog.text
+
+
+def test_sigterm_ends_a_match_of_engines_and_the_engines(tmp_path: Path) -> None:
+    fifo = tmp_path / "pids"
+    os.mkfifo(fifo)
+    pids = os.open(fifo, os.O_RDWR)
+    tells = f'sh -c "echo $$ > {fifo} && exec {sys.executable} {DUMMY}"'
+    players = [f"{name}=usi:{tells};go=nodes 10" for name in "AB"]
+    command = [sys.executable, "-m", "keisei.evaluation.cli", *players, "--openings", "none"]
+    with subprocess.Popen(
+        [*command, "--games", "1000000", "--parallel", "1", "--json", "-"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+    ) as process:
+        try:
+            text = b""
+            while text.count(b"\n") < 2:
+                assert select.select([pids], [], [], 120)[0], "expected two engines to begin"
+                text += os.read(pids, 100)
+            process.send_signal(signal.SIGTERM)
+            _, said = process.communicate(timeout=60)
+        finally:
+            process.kill()
+            os.close(pids)
+    assert process.returncode == 143, said
+    assert "keisei-evaluate: A against B: terminated; 0 of 1 pairings were played, and " in said
+    for pid in map(int, text.split()):
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
 
 
 def test_games_that_cannot_be_stored_leave_the_figures(
@@ -356,3 +442,98 @@ def test_a_place_that_cannot_be_written_to_is_refused_before_the_first_game(
     place = tmp_path / "nowhere" / "out.json"
     assert cli.main(["random", "greedy", option, str(place)]) == 2
     assert f"{option}: expected a folder that can be written to, got {place.parent}" in caplog.text
+
+
+@pytest.mark.parametrize("left", ["games.sfen", "games.csa", "games.jsonl", "kif/00001.kif"])
+def test_a_folder_with_games_is_refused_before_the_first_game(
+    left: str, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_game(*args: object, **options: object) -> None:
+        raise AssertionError("a game was played")
+
+    monkeypatch.setattr("keisei.evaluation.cli.execute_full_evaluation_run", no_game)
+    folder = tmp_path / "games"
+    (folder / left).parent.mkdir(parents=True)
+    (folder / left).write_text("of another match\n")
+    assert run("random", "greedy", "--save-games", folder) == 2
+    name = left.partition("/")[0]
+    said = f"--save-games: {folder}: expected a folder without saved games, got {name}; "
+    assert said + "name another folder, or move away what is there" in caplog.text
+    assert (folder / left).read_text() == "of another match\n"
+
+
+def test_a_folder_with_other_files_takes_the_games(tmp_path: Path) -> None:
+    folder = tmp_path / "games"
+    folder.mkdir()
+    (folder / "notes.txt").write_text("mine\n")
+    settings = ["--games", 2, "--max-plies", 10, "--device", "cpu", "--save-games", folder]
+    assert run("random", "greedy", *settings) == 0
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "games.csa",
+        "games.jsonl",
+        "games.sfen",
+        "kif",
+        "notes.txt",
+    ]
+    assert run("random", "greedy", *settings) == 2, "the second match"
+
+
+def test_a_name_that_is_nobodys_is_told_who_there_is(caplog: pytest.LogCaptureFixture) -> None:
+    assert run("gredy") == 2
+    assert "keisei-evaluate: opponent 'gredy': did you mean greedy? expected " in caplog.text
+
+
+def test_engines_say_how_far_they_are(
+    caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    caplog.set_level(logging.INFO)
+    players = [f"A=usi:{sys.executable} {DUMMY}", f"B=usi:{sys.executable} {DUMMY} resigns"]
+    settings = ["--games", 5, "--parallel", 1, "--max-plies", 20, "--json", "-"]
+    clock = itertools.count(0, 6).__next__  # six seconds a game
+    assert cli.main([*players, *map(str, settings)], clock=clock) == 0
+    said = [line for line in caplog.messages if " games, " in line]
+    assert said == [
+        "A against B: 2 of 5 games, +2 =0 -0",
+        "A against B: 4 of 5 games, +4 =0 -0",
+    ]
+    assert json.loads(capsys.readouterr().out)["pairings"][0]["games"] == 5
+
+
+def test_players_without_processes_say_it_by_batches(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    settings = ["--games", 10, "--batch", 2, "--max-plies", 30, "--device", "cpu"]
+    clock = itertools.count(0, 6).__next__  # six seconds a batch
+    assert cli.main(["greedy", "random", *map(str, settings)], clock=clock) == 0
+    said = [line for line in caplog.messages if " games, " in line]
+    assert [line.partition(" games, ")[0] for line in said] == [
+        f"greedy_capture against random: {games} of 10" for games in (4, 8)
+    ]
+
+
+def test_each_of_several_pairings_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    settings = ["--games", 2, "--max-plies", 30, "--device", "cpu"]
+    players = ["random", "greedy", "one-ply"]
+    assert cli.main([*players, *map(str, settings)], clock=lambda: 0.0) == 0
+    said = [line for line in caplog.messages if " games, " in line]
+    assert [line.partition(":")[0] for line in said] == [
+        "random against greedy_capture",
+        "random against mate_aware",
+        "greedy_capture against mate_aware",
+    ]
+    assert all(re.search(r": 2 of 2 games, \+\d =\d -\d$", line) for line in said)
+    caplog.clear()
+    assert cli.main(["random", "greedy", *map(str, settings)], clock=lambda: 0.0) == 0
+    assert not [line for line in caplog.messages if " games, " in line], "the table says it"
+
+
+def test_a_terminal_of_80_columns_cuts_no_name_off(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("TERM", "dumb")  # whose width rich takes to be 80
+    players = ["a-name-that-is-rather-long=greedy", "another-name-of-the-kind=random"]
+    assert run(*players, "--games", 2, "--max-plies", 30, "--device", "cpu") == 0
+    text = capsys.readouterr().out
+    assert max(map(len, text.splitlines())) <= 80 and "…" not in text
+    assert "a-name-that-is-rather-long against another-name-of-the-kind, 2 games\n" in text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -88,7 +89,14 @@ def test_a_path_that_is_there_is_no_name(tmp_path: Path, monkeypatch: pytest.Mon
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("weak", r"plugin 'weak': expected .* an entry point of keisei\.opponents"),
+        (
+            "weak",
+            r"^opponent 'odd': expected random, greedy_capture, mate_aware, greedy, one-ply, "
+            r"mixture:A:B:SHARE, .* or an entry point of keisei\.opponents \(.*\), got 'weak'$",
+        ),
+        ("gredy", r"^opponent 'odd': did you mean greedy\? expected random, .*, got 'gredy'$"),
+        ("Random", r"did you mean random\? expected "),
+        ("one_ply", r"did you mean one-ply\? expected "),
         ("mixture:random:greedy", "opponent 'odd': expected mixture:A:B:SHARE with A and B of "),
         ("mixture:random:other:0.5", "expected mixture:A:B:SHARE"),
         ("mixture:random:greedy:2", "SHARE 0 to 1: share: expected 0 to 1, got 2"),
@@ -102,7 +110,7 @@ def test_what_is_no_player(text: str, message: str) -> None:
 
 
 def test_files_that_cannot_be_used(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match=r"nowhere.*: cannot be read"):
+    with pytest.raises(CheckpointError, match="nowhere: expected a checkpoint, got no such file"):
         make_player(str(tmp_path / "nowhere"))
     with pytest.raises(CheckpointError, match=r"none\.ckpt"):
         make_player("none.ckpt")
@@ -110,6 +118,60 @@ def test_files_that_cannot_be_used(tmp_path: Path) -> None:
     for name in ("odd.pt", "missing.pt"):
         with pytest.raises(CheckpointError, match=rf"{name}: cannot be read as TorchScript"):
             make_player(str(tmp_path / name))
+
+
+NETWORK = (
+    r"expected a run, a checkpoint, its model\.ckpt, or policy\.pt as keisei-export writes it, got "
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "got"),
+    [
+        (
+            "policy.onnx",
+            b"\x08\x08\x12\x07pytorch" * 9,
+            "an ONNX file, which is for other programs",
+        ),
+        ("policy.pt2", b"PK\x03\x04" + bytes(60), "a torch.export program, which is for other "),
+        ("policy.bin", b"PK\x03\x04" + bytes(60), "a file that is no safetensors"),
+        ("model.ckpt", b"PK\x03\x04" + bytes(60), "a file that is no safetensors"),
+        ("empty.ckpt", b"", "an empty file"),
+    ],
+)
+def test_a_file_that_is_no_network(tmp_path: Path, name: str, content: bytes, got: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError, match=rf"{name}: {NETWORK}{got}"):
+        make_player(str(path))
+
+
+def test_a_damaged_checkpoint_is_called_so(tmp_path: Path) -> None:
+    (tmp_path / "short.ckpt").write_bytes(CHECKPOINT.read_bytes()[:2000])
+    with pytest.raises(CheckpointError, match=r"short\.ckpt: cannot be read as safetensors"):
+        make_player(str(tmp_path / "short.ckpt"))
+
+
+FOLDER = r"expected a run or a checkpoint, got a folder without model\.ckpt and without checkpoints"
+
+
+@pytest.mark.parametrize("inside", ["", "checkpoints", "runs/mine"])
+def test_a_folder_without_checkpoints(tmp_path: Path, inside: str) -> None:
+    (tmp_path / inside).mkdir(parents=True, exist_ok=True)
+    with pytest.raises(CheckpointError, match=rf"{tmp_path.name}: {FOLDER}"):
+        make_player(str(tmp_path))
+
+
+def test_a_folder_with_checkpoints(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    checkpoint = run / "checkpoints" / "step-0000000000100"
+    checkpoint.mkdir(parents=True)
+    shutil.copy(CHECKPOINT, checkpoint / "model.ckpt")
+    assert isinstance(make_player(str(checkpoint)), NetworkPlayer)
+    with pytest.raises(CheckpointError, match=FOLDER):
+        make_player(str(run))  # a checkpoint that was not published
+    (checkpoint / "checkpoint.json").write_text("{}")
+    assert isinstance(make_player(str(run)), NetworkPlayer)
 
 
 class Doubled(torch.nn.Module):

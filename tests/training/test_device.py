@@ -31,6 +31,9 @@ def test_only_devices_that_are_visible_can_be_named(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     with pytest.raises(ConfigError, match=r"device: expected one of 2 CUDA devices, got 'cuda:2'"):
         find_device("cuda:2")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ConfigError, match="expected cpu, got 'cuda', and there is no CUDA device"):
+        find_device("cuda")
 
 
 @pytest.mark.gpu

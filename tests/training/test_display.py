@@ -50,6 +50,10 @@ def test_a_line() -> None:
     )
 
 
+def test_an_iteration_more_than_was_asked_for_is_all_of_it() -> None:
+    assert progress_line(4096, 4000, 0.0, figures()).startswith("step 4,096/4,000 (100.0%) ")
+
+
 def test_an_update_without_a_step_is_shown_as_such() -> None:
     """Whose first minibatch passed target_kl, say: there are no losses then."""
     assert "no gradient step was taken" in progress_line(10, 100, 9.0, figures())

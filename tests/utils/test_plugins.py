@@ -45,6 +45,14 @@ def test_a_class_by_its_entry_point(entry_points: list[EntryPoint]) -> None:
     assert list(installed(CALLBACKS)) == ["count"]
 
 
+def test_the_nearest_entry_point_is_suggested(entry_points: list[EntryPoint]) -> None:
+    entry_points.append(EntryPoint("count", "plugin_samples:Counting", CALLBACKS))
+    with pytest.raises(PluginError, match=r"callbacks \(count\); did you mean count\?$"):
+        load_plugin(CALLBACKS, "cuont")
+    with pytest.raises(PluginError, match=r"callbacks \(count\)$"):
+        load_plugin(CALLBACKS, "nobody")
+
+
 def test_two_packages_with_one_name(entry_points: list[EntryPoint]) -> None:
     entry_points.append(EntryPoint("count", "plugin_samples:Counting", CALLBACKS))
     entry_points.append(EntryPoint("count", "plugin_samples:Counting", CALLBACKS))

@@ -210,18 +210,16 @@ void bench(std::ostream& out, std::span<Evaluator* const> evaluators,
     std::vector<Row> rows;
     double best = 0;
     if (options.seconds > 0) {
+        // One after the other for each size: what else the machine does changes with time.
         for (const int batch : options.batches) {
             // What is set up once for each size is not measured.
             raw_speed(evaluators, options.threads, batch, 0);
-            rows.push_back(
-                {batch, raw_speed(evaluators, options.threads, batch, options.seconds), {}});
-            best = std::max(best, rows.back().raw);
-        }
-        for (Row& row : rows) {
+            const double raw = raw_speed(evaluators, options.threads, batch, options.seconds);
             SearchSettings measured = settings;
             measured.threads = options.threads;
-            measured.batch_size = row.batch;
-            row.search = search_speed(evaluators, measured, options.seconds);
+            measured.batch_size = batch;
+            rows.push_back({batch, raw, search_speed(evaluators, measured, options.seconds)});
+            best = std::max(best, raw);
         }
     }
     std::ostringstream text;
