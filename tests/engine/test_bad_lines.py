@@ -51,7 +51,6 @@ BAD_LINES = [
     "setoption name Seed value 1 2",
     "setoption name Seed value 1e3",
     "setoption name Seed value 99999999999999999999999999",
-    "setoption name seed value 7",
     "setoption name ResignValue value 0",
     "setoption name ResignValue value 100000",
     "setoption name MaxMovesToDraw value -1",
