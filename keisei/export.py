@@ -99,8 +99,8 @@ def export_checkpoint(
 ) -> None:
     """Exports a ``model.ckpt``, or that of a checkpoint or run folder, to a file.
 
-    See ``export_network``. ExportError if ``target`` is that very file or lies in a checkpoint's
-    folder.
+    See ``export_network``. ExportError if ``target`` is that very file, lies in a checkpoint's
+    folder, or has the ending of another format.
     """
     ending = Path(target).suffix
     if ending in _ENDINGS and _ENDINGS[ending] != file_format:
